@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# make demo     installs what is missing, builds, and plugs CPUs into a guest
+# make check    installs what is missing, builds, and runs every test
+# make help     names the other targets
+#
+# V=1 shows the commands. O=DIR builds somewhere other than build/.
+
+O       ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := $(shell cat VERSION)
+KERNELS := 6.1 6.12
+
+BINDIR   ?= $(PREFIX)/bin
+SBINDIR  ?= $(PREFIX)/sbin
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+INSTALL  ?= install
+PROTOC_C ?= protoc-c
+
+CFLAGS ?= -O2 -g
+ifdef SANITIZE
+CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+endif
+# pkg-config is asked at each use, so that `make deps` may install it first.
+CPPFLAGS_ALL = -D_GNU_SOURCE -DVMCTL_VERSION='"$(VERSION)"' -Iproto -I$(O)/gen $(CPPFLAGS)
+CFLAGS_ALL   = -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wvla -Wformat=2 -Werror=implicit-function-declaration $(CFLAGS)
+
+ifneq ($(V),1)
+Q   := @
+say  = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+# One library a room (all but its main.c), so that tests link what programs link.
+ROOMS    := proto agent transport host-cli
+sources   = $(filter-out %/main.c,$(wildcard $(1)/*.c))
+objects   = $(patsubst %.c,$(O)/%.o,$(1))
+PROTOS   := $(patsubst proto/%,%,$(shell find proto -name '*.proto'))
+GEN_C    := $(patsubst %.proto,$(O)/gen/%.pb-c.c,$(PROTOS))
+GEN_O    := $(GEN_C:.c=.o)
+LIBS     := $(foreach r,$(ROOMS),$(O)/lib$(r).a)
+PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
+UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
+
+.PHONY: all build deps demo check lint install clean help module unit vm
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: build
+build: $(PROGRAMS)
+unit: $(UNITS)
+module: $(MODULES)
+
+help:
+	@echo 'demo check   the two to begin with (they run deps)'
+	@echo 'deps         installs packages, fetches kernels'
+	@echo 'build        vmctl, vsockd, vmctl-agent     module  upcall.ko for $(KERNELS)'
+	@echo 'unit vm      unit test programs, test guests (built, not run)'
+	@echo 'lint install clean'
+
+deps:
+	$(Q)tests/deps
+
+demo check: deps
+	$(Q)$(MAKE) --no-print-directory -j2 build module vm
+	$(Q)tests/$@
+
+vm: $(foreach k,$(KERNELS),$(O)/vm/initramfs-$(k).img)
+
+lint:
+	$(Q)tests/lint
+
+$(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h: proto/%.proto
+	$(call say,PROTOC,$<)
+	$(Q)mkdir -p $(O)/gen
+	$(Q)$(PROTOC_C) -Iproto --c_out=$(O)/gen $<
+
+$(O)/gen/%.o: $(O)/gen/%.c
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# Generated headers come before anything that may include them.
+$(O)/%.o: %.c Makefile VERSION | $(GEN_C)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+.SECONDEXPANSION:
+$(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_O))
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson)
+$(O)/vmctl: $(O)/host-cli/main.o $(O)/libhost-cli.a $(O)/libproto.a
+$(O)/vmctl-agent: $(O)/agent/main.o $(O)/libagent.a $(O)/libproto.a
+$(O)/vsockd: $(O)/transport/main.o $(O)/libtransport.a $(O)/libproto.a
+$(PROGRAMS):
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL) $(shell pkg-config --libs libprotobuf-c)
+
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
+		$(shell pkg-config --libs cmocka libprotobuf-c jansson)
+
+# kbuild writes beside the sources it is given, so it is given a copy.
+$(O)/kmod/%/upcall.ko: $$(shell find kmod-upcall -type f) proto/upcall_wire.h VERSION
+	$(call say,KBUILD,$@)
+	$(Q)tests/vm/build-module $* $(O)/kmod/$*
+
+$(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
+		$$(wildcard tests/vm/guest/*)
+	$(call say,CPIO,$@)
+	$(Q)tests/vm/mkinitramfs $* $@
+
+install: build
+	$(INSTALL) -D -m 755 $(O)/vmctl $(DESTDIR)$(BINDIR)/vmctl
+	$(INSTALL) -D -m 755 $(O)/vsockd $(DESTDIR)$(SBINDIR)/vsockd
+	$(INSTALL) -D -m 755 $(O)/vmctl-agent $(DESTDIR)$(SBINDIR)/vmctl-agent
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
+	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vmctl-agent.service.in \
+		>$(DESTDIR)$(UNITDIR)/vmctl-agent.service
+	for page in docs/*.[1-9]; do \
+		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
+	done
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' -not -path '$(O)/kmod/*' 2>/dev/null)
