@@ -24,10 +24,10 @@ enum endpoint_kind {
 
 struct endpoint {
 	enum endpoint_kind kind;
-	uint32_t cid;                                        /* ENDPOINT_VSOCK */
+	uint32_t cid;						/* ENDPOINT_VSOCK */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* ENDPOINT_UNIX */
-	char host[256];                                      /* ENDPOINT_TCP */
-	char service[32];                                    /* ENDPOINT_TCP: the port */
+	char host[256];						/* ENDPOINT_TCP */
+	char service[32]; /* ENDPOINT_TCP: the port */
 };
 
 #define ENDPOINT_TEXT_MAX 320
@@ -40,7 +40,8 @@ struct endpoint {
 int endpoint_parse(const char *text, struct endpoint *ep, struct error *err);
 
 /* Writes the address back as text ("unix:/..."); returns buf. */
-const char *endpoint_format(const struct endpoint *ep, char buf[static ENDPOINT_TEXT_MAX]);
+const char *endpoint_format(const struct endpoint *ep,
+			    char buf[static ENDPOINT_TEXT_MAX]);
 
 /*
  * Connects to a port of the guest and returns a connected, non-blocking,

@@ -9,7 +9,7 @@
 #define PROTO_ERROR_H
 
 struct error {
-	int code;       /* negative errno */
+	int code;	/* negative errno */
 	char text[512]; /* one line, no newline; cut to fit */
 };
 

@@ -29,6 +29,7 @@ int deadline_left_ms(deadline_t deadline);
  * Writing to a closed socket gives -EPIPE and no signal.
  */
 int io_read_full(int fd, void *buf, size_t len, deadline_t deadline, size_t *done);
-int io_write_full(int fd, const void *buf, size_t len, deadline_t deadline, size_t *done);
+int io_write_full(int fd, const void *buf, size_t len, deadline_t deadline,
+		  size_t *done);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef PROTO_TTRPC_H
 #define PROTO_TTRPC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,33 +44,37 @@ enum ttrpc_status {
 struct ttrpc_header {
 	uint32_t length;    /* payload bytes behind the header */
 	uint32_t stream_id; /* odd for calls that a client begins */
-	uint8_t type;       /* enum ttrpc_type */
-	uint8_t flags;      /* enum ttrpc_flag */
+	uint8_t type;	    /* enum ttrpc_type */
+	uint8_t flags;	    /* enum ttrpc_flag */
 };
 
-void ttrpc_header_encode(const struct ttrpc_header *h, uint8_t out[static TTRPC_HEADER_SIZE]);
-void ttrpc_header_decode(const uint8_t in[static TTRPC_HEADER_SIZE], struct ttrpc_header *h);
+void ttrpc_header_encode(const struct ttrpc_header *h,
+			 uint8_t out[static TTRPC_HEADER_SIZE]);
+void ttrpc_header_decode(const uint8_t in[static TTRPC_HEADER_SIZE],
+			 struct ttrpc_header *h);
 
 /* The name of a status code ("UNIMPLEMENTED"), "UNKNOWN" for one not above. */
 const char *ttrpc_status_name(int code);
 
 /*
- * Takes a byte stream apart into frames. The reader owns one buffer, which grows
- * to the largest frame seen and is never larger than one frame: at most
- * TTRPC_HEADER_SIZE + TTRPC_PAYLOAD_MAX bytes.
+ * Takes a byte stream apart into frames. The reader owns one buffer, which is as
+ * large as the frame in it: at most TTRPC_HEADER_SIZE + TTRPC_PAYLOAD_MAX bytes.
+ * What a large frame took is given back with the next one.
  */
 struct ttrpc_reader {
 	uint8_t *buf;
 	size_t used;
 	size_t capacity;
 	uint32_t drain; /* payload bytes of an oversize frame still to be thrown away */
+	bool taken;	/* the frame in buf was given out; the next space() drops it */
 };
 
 /* What ttrpc_reader_take() found. */
 enum ttrpc_take {
 	TTRPC_TAKE_MORE,     /* no whole frame yet */
 	TTRPC_TAKE_FRAME,    /* one frame: *h and *payload */
-	TTRPC_TAKE_OVERSIZE, /* a frame above the limit: *h only; its payload is skipped */
+	TTRPC_TAKE_OVERSIZE, /* a frame above the limit: *h only; its payload is skipped
+			      */
 };
 
 void ttrpc_reader_init(struct ttrpc_reader *r);

@@ -23,13 +23,13 @@
 #include <stddef.h>
 #endif
 
-#define UPCALL_PORT           219 /* 0xDB, AF_VSOCK SOCK_STREAM */
+#define UPCALL_PORT	      219 /* 0xDB, AF_VSOCK SOCK_STREAM */
 #define UPCALL_SERVICE_DEVMGR 'd'
-#define UPCALL_MAGIC          0x444D0100u
-#define UPCALL_MSG_SIZE       0x400
+#define UPCALL_MAGIC	      0x444D0100u
+#define UPCALL_MSG_SIZE	      0x400
 #define UPCALL_PAYLOAD_MAX    (UPCALL_MSG_SIZE - 16)
-#define UPCALL_CPU_MAX        256 /* apic_ids in one ADD_CPU */
-#define UPCALL_CPU2_MAX       80  /* entries in one DEL_CPU2 */
+#define UPCALL_CPU_MAX	      256 /* apic_ids in one ADD_CPU */
+#define UPCALL_CPU2_MAX	      80  /* entries in one DEL_CPU2 */
 
 enum upcall_type {
 	UPCALL_CONNECT = 0, /* sent by the server only */
@@ -55,8 +55,8 @@ struct upcall_header {
 
 /* Payload of ADD_CPU and DEL_CPU on x86. */
 struct upcall_cpu {
-	__u8 count;                    /* 1..UPCALL_CPU_MAX - 1, entries of apic_ids */
-	__u8 apic_ver;                 /* not used: the kernel reads the APIC's own */
+	__u8 count;		       /* 1..UPCALL_CPU_MAX - 1, entries of apic_ids */
+	__u8 apic_ver;		       /* not used: the kernel reads the APIC's own */
 	__u8 apic_ids[UPCALL_CPU_MAX]; /* APIC ids, no x2APIC ids above 255 */
 };
 
@@ -91,23 +91,23 @@ struct upcall_reply {
 
 /* UPCALL_EXT_OFFSET of a CONNECT message. */
 struct upcall_announce {
-	__le32 magic;       /* UPCALL_EXT_MAGIC, or the server has no extensions */
-	__le32 version;     /* 1 */
-	__le32 features;    /* UPCALL_FEATURE_* */
-	__le32 reserved;    /* 0 */
-	char module[32];    /* module version, NUL-padded */
-	char kernel[64];    /* kernel release, NUL-padded, cut to fit */
+	__le32 magic;	 /* UPCALL_EXT_MAGIC, or the server has no extensions */
+	__le32 version;	 /* 1 */
+	__le32 features; /* UPCALL_FEATURE_* */
+	__le32 reserved; /* 0 */
+	char module[32]; /* module version, NUL-padded */
+	char kernel[64]; /* kernel release, NUL-padded, cut to fit */
 };
 
-#define UPCALL_FEATURE_DETAIL   0x1 /* replies carry struct upcall_detail */
+#define UPCALL_FEATURE_DETAIL	0x1 /* replies carry struct upcall_detail */
 #define UPCALL_FEATURE_DEL_CPU2 0x2
 
 /* UPCALL_EXT_OFFSET of a reply: why, for people and for programs. */
 struct upcall_detail {
-	__le32 magic;       /* UPCALL_EXT_MAGIC */
-	__le32 failed;      /* index in the list of the entry that failed; ~0: none */
+	__le32 magic;	    /* UPCALL_EXT_MAGIC */
+	__le32 failed;	    /* index in the list of the entry that failed; ~0: none */
 	__le32 rolled_back; /* entries that had been done and were taken back */
-	__le32 stuck;       /* entries that could not be taken back: still done */
+	__le32 stuck;	    /* entries that could not be taken back: still done */
 	__le64 kernel_ns;   /* time the request spent in the kernel's hotplug calls */
 	char reason[128];   /* one line, NUL-terminated; empty when ret is 0 */
 };

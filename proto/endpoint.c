@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "endpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <linux/vm_sockets.h>
+
+#include "cleanup.h"
+#include "hybrid.h"
+#include "registry.h"
+
+static int parse_unix(const char *path, struct endpoint *ep, struct error *err)
+{
+	ep->kind = ENDPOINT_UNIX;
+	if (!*path)
+		return error_set(err, -EINVAL, "unix: is followed by no path");
+	if (strlen(path) >= sizeof(ep->path))
+		return error_set(err, -ENAMETOOLONG,
+				 "the socket path %s is too long (%zu bytes at most)",
+				 path, sizeof(ep->path) - 1);
+	strcpy(ep->path, path);
+	return 0;
+}
+
+/* A decimal number of at most `max`, and nothing behind it. */
+static int parse_number(const char *text, uint64_t max, uint64_t *number)
+{
+	uint64_t value = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		value = value * 10 + (*text - '0');
+		if (value > max)
+			return -EINVAL;
+	}
+	*number = value;
+	return 0;
+}
+
+static int parse_vsock(const char *text, struct endpoint *ep, struct error *err)
+{
+	uint64_t cid;
+
+	ep->kind = ENDPOINT_VSOCK;
+	if (parse_number(text, UINT32_MAX - 1, &cid) || cid <= VMADDR_CID_HOST)
+		return error_set(
+			err, -EINVAL,
+			"vsock:%s names no guest; a CID is a number from 3 to %u", text,
+			UINT32_MAX - 1);
+	ep->cid = (uint32_t)cid;
+	return 0;
+}
+
+static int parse_tcp(const char *text, struct endpoint *ep, struct error *err)
+{
+	const char *host = text, *colon = strrchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	uint64_t port;
+
+	ep->kind = ENDPOINT_TCP;
+	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+		host++;
+		len -= 2;
+	} else if (memchr(host, ':', len)) {
+		return error_set(err, -EINVAL,
+				 "tcp:%s: write an IPv6 address in brackets", text);
+	}
+	if (!len || len >= sizeof(ep->host) || parse_number(colon + 1, 65535, &port) ||
+	    !port)
+		return error_set(err, -EINVAL, "tcp:%s is not tcp:host:port", text);
+	memcpy(ep->host, host, len);
+	ep->host[len] = '\0';
+	snprintf(ep->service, sizeof(ep->service), "%u", (unsigned int)port);
+	return 0;
+}
+
+static const struct scheme {
+	const char *prefix;
+	int (*parse)(const char *text, struct endpoint *ep, struct error *err);
+} schemes[] = {
+	{"unix:", parse_unix},
+	{"vsock:", parse_vsock},
+	{"tcp:", parse_tcp},
+};
+
+static int parse_scheme(const char *text, struct endpoint *ep, struct error *err)
+{
+	size_t i;
+
+	memset(ep, 0, sizeof(*ep));
+	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		size_t len = strlen(schemes[i].prefix);
+
+		if (!strncmp(text, schemes[i].prefix, len))
+			return schemes[i].parse(text + len, ep, err);
+	}
+	return -ENOENT;
+}
+
+/* Reads <vm>/endpoint, one line. -ENOENT when there is none. */
+static int read_endpoint_file(const char *name, struct endpoint *ep, struct error *err)
+{
+	char path[PATH_MAX], text[ENDPOINT_TEXT_MAX + 1];
+	FILE *f;
+	int ret = registry_path(name, "endpoint", path, sizeof(path), err);
+
+	if (ret)
+		return ret;
+	f = fopen(path, "re");
+	if (!f && errno == ENOENT)
+		return -ENOENT;
+	if (!f)
+		return error_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (!fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	fclose(f);
+	text[strcspn(text, "\r\n")] = '\0';
+	ret = parse_scheme(text, ep, err);
+	if (ret == -ENOENT)
+		return error_set(err, -EINVAL,
+				 "%s holds no address (unix:, vsock: or tcp:)", path);
+	return ret ? error_prefix(err, "%s", path) : 0;
+}
+
+static int lookup(const char *name, struct endpoint *ep, struct error *err)
+{
+	char path[PATH_MAX], dir[PATH_MAX];
+	int ret;
+
+	if (!registry_name_valid(name))
+		return error_set(err, -EINVAL,
+				 "'%s' is neither an address (unix:PATH, vsock:CID, "
+				 "tcp:HOST:PORT) nor a VM's name",
+				 name);
+	ret = registry_path(name, "", path, sizeof(path), err);
+	if (ret)
+		return ret;
+	if (access(path, F_OK)) {
+		registry_dir(dir, sizeof(dir), NULL);
+		return error_set(err, -ENOENT, "there is no VM of that name in %s",
+				 dir);
+	}
+	ret = read_endpoint_file(name, ep, err);
+	if (ret != -ENOENT)
+		return ret;
+	ret = registry_path(name, "vsock.sock", path, sizeof(path), err);
+	return ret ? ret : parse_unix(path, ep, err);
+}
+
+int endpoint_parse(const char *text, struct endpoint *ep, struct error *err)
+{
+	int ret = parse_scheme(text, ep, err);
+
+	return ret == -ENOENT ? lookup(text, ep, err) : ret;
+}
+
+const char *endpoint_format(const struct endpoint *ep,
+			    char buf[static ENDPOINT_TEXT_MAX])
+{
+	switch (ep->kind) {
+	case ENDPOINT_UNIX:
+		snprintf(buf, ENDPOINT_TEXT_MAX, "unix:%s", ep->path);
+		break;
+	case ENDPOINT_VSOCK:
+		snprintf(buf, ENDPOINT_TEXT_MAX, "vsock:%u", ep->cid);
+		break;
+	case ENDPOINT_TCP:
+		snprintf(buf, ENDPOINT_TEXT_MAX,
+			 strchr(ep->host, ':') ? "tcp:[%s]:%s" : "tcp:%s:%s", ep->host,
+			 ep->service);
+		break;
+	}
+	return buf;
+}
+
+/* Connects a socket without waiting longer than the deadline; 0 or -errno. */
+static int connect_by(int fd, const struct sockaddr *addr, socklen_t len,
+		      deadline_t deadline)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	socklen_t size = sizeof(int);
+	int error = 0, n;
+
+	while (connect(fd, addr, len)) {
+		if (errno == EINPROGRESS)
+			break;
+		/* A Unix socket whose backlog is full says EAGAIN, and cannot be
+		 * polled. */
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (!deadline_left_ms(deadline))
+			return -ETIMEDOUT;
+		poll(NULL, 0, 1);
+	}
+	do {
+		n = poll(&p, 1, deadline_left_ms(deadline));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (!n)
+		return -ETIMEDOUT;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size))
+		return -errno;
+	return -error;
+}
+
+int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	cleanup_close int fd = -1;
+	int ret;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(err, -ENAMETOOLONG,
+				 "the socket path %s is too long (%zu bytes at most)",
+				 path, sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set(err, -errno, "socket: %s", strerror(errno));
+	ret = connect_by(fd, (struct sockaddr *)&addr, sizeof(addr), deadline);
+	if (ret)
+		return error_set(err, ret, "connecting to %s: %s", path,
+				 strerror(-ret));
+	return steal_fd(&fd);
+}
+
+static int connect_tcp(const struct endpoint *ep, deadline_t deadline,
+		       struct error *err)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *list, *ai;
+	char text[ENDPOINT_TEXT_MAX];
+	int ret = getaddrinfo(ep->host, ep->service, &hints, &list);
+
+	if (ret)
+		return error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
+				 gai_strerror(ret));
+	ret = -EHOSTUNREACH;
+	for (ai = list; ai; ai = ai->ai_next) {
+		int fd = socket(ai->ai_family,
+				ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				ai->ai_protocol);
+
+		if (fd < 0) {
+			ret = -errno;
+			continue;
+		}
+		ret = connect_by(fd, ai->ai_addr, ai->ai_addrlen, deadline);
+		if (!ret) {
+			freeaddrinfo(list);
+			return fd;
+		}
+		close(fd);
+	}
+	freeaddrinfo(list);
+	return error_set(err, ret, "connecting to %s: %s", endpoint_format(ep, text),
+			 strerror(-ret));
+}
+
+static int connect_vsock(const struct endpoint *ep, uint32_t port, deadline_t deadline,
+			 struct error *err)
+{
+	struct sockaddr_vm addr = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = ep->cid,
+		.svm_port = port,
+	};
+	cleanup_close int fd =
+		socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret;
+
+	if (fd < 0)
+		return error_set(
+			err, -errno,
+			"socket(AF_VSOCK): %s; is the vhost_vsock module loaded?",
+			strerror(errno));
+	ret = connect_by(fd, (struct sockaddr *)&addr, sizeof(addr), deadline);
+	if (ret)
+		return error_set(err, ret, "connecting to vsock CID %u port %u: %s",
+				 ep->cid, port, strerror(-ret));
+	return steal_fd(&fd);
+}
+
+/* Byte by byte: what stands behind the newline belongs to the connection. */
+static int read_ok(int fd, deadline_t deadline)
+{
+	char line[HYBRID_LINE_MAX];
+	uint32_t host_port;
+	size_t len = 0;
+	int ret;
+
+	do {
+		ret = io_read_full(fd, line + len, 1, deadline, NULL);
+		if (ret)
+			return ret;
+		len++;
+		ret = hybrid_parse_ok(line, len, &host_port);
+	} while (!ret);
+	return ret < 0 ? ret : 0;
+}
+
+static int handshake(int fd, uint32_t port, deadline_t deadline, const char *where,
+		     struct error *err)
+{
+	char line[HYBRID_LINE_MAX];
+	size_t len = hybrid_format_connect(line, port);
+	int ret = io_write_full(fd, line, len, deadline, NULL);
+
+	if (!ret)
+		ret = read_ok(fd, deadline);
+	switch (ret) {
+	case 0:
+		return 0;
+	case -EPIPE:
+	case -ECONNRESET:
+		return error_set(err, -ECONNRESET, "%s: the guest refuses port %u",
+				 where, port);
+	case -EPROTO:
+		return error_set(
+			err, ret,
+			"%s answers CONNECT with something that is no OK line; is it "
+			"a hybrid vsock socket?",
+			where);
+	default:
+		return error_set(err, ret, "%s: CONNECT %u: %s", where, port,
+				 strerror(-ret));
+	}
+}
+
+int endpoint_dial(const struct endpoint *ep, uint32_t port, deadline_t deadline,
+		  struct error *err)
+{
+	char where[ENDPOINT_TEXT_MAX];
+	cleanup_close int fd = -1;
+	int ret;
+
+	if (ep->kind == ENDPOINT_VSOCK)
+		return connect_vsock(ep, port, deadline, err);
+	fd = ep->kind == ENDPOINT_UNIX ? endpoint_connect_unix(ep->path, deadline, err)
+				       : connect_tcp(ep, deadline, err);
+	if (fd < 0)
+		return fd;
+	ret = handshake(fd, port, deadline, endpoint_format(ep, where), err);
+	return ret ? ret : steal_fd(&fd);
+}
