@@ -23,15 +23,14 @@ int error_prefix(struct error *err, const char *fmt, ...)
 {
 	char rest[sizeof(err->text)];
 	va_list ap;
-	int n;
 
 	if (!err)
 		return -EIO;
 	memcpy(rest, err->text, sizeof(rest));
 	va_start(ap, fmt);
-	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->text))
-		snprintf(err->text + n, sizeof(err->text) - n, ": %s", rest);
+	strncat(err->text, ": ", sizeof(err->text) - strlen(err->text) - 1);
+	strncat(err->text, rest, sizeof(err->text) - strlen(err->text) - 1);
 	return err->code ? err->code : -EIO;
 }

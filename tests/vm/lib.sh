@@ -17,6 +17,7 @@ kernel_dir() { echo "$(cache_dir)/kernel-$1"; }
 # Prints the machine's mirror for a label of Debian's ("Debian",
 # "Debian-Security"), as its own apt sources name it.
 mirror() {
+	# shellcheck disable=SC2016 # apt's own variables
 	apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
 		awk -F'|' -v label="$1" '$1 == "Debian" && $2 == label { print $3; exit }'
 }
