@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the end-to-end tests share. Every test file boots a guest of its own,
+# named "guest", in a registry of its own; $VM_KERNEL says which kernel.
+
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+export O=${O:-$here/../../build}
+O=$(readlink -f "$O")
+PATH=$O:$here:$PATH
+VM_KERNEL=${VM_KERNEL:-6.12}
+
+make_registry() {
+	VMCTL_RUN_DIR=$(mktemp -d /tmp/vmctl-test.XXXXXX)
+	export VMCTL_RUN_DIR
+}
+
+# Boots the guest; the arguments are those of `vm up`.
+boot() {
+	make_registry
+	vm up guest --kernel "$VM_KERNEL" "$@"
+}
+
+# Ends it. Fails, with the console, if the guest's kernel complained.
+halt() {
+	local status=0
+	vm down guest || status=$?
+	rm -rf "$VMCTL_RUN_DIR"
+	return $status
+}
+
+sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
+
+# Runs a script in the guest, past everything under test.
+guest() { vm run guest "$1"; }
+
+# The guest's own view of its CPUs: "online present", as the kernel lists them.
+cpus() { guest 'cat /sys/devices/system/cpu/online /sys/devices/system/cpu/present' | xargs; }
+
+# How many vCPUs QEMU has.
+vcpus() { qmp query-cpus-fast | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
+
+# One QMP command, given as its name or as JSON; prints what it returns.
+qmp() { qmp-client "$VMCTL_RUN_DIR/guest/qmp.sock" "$@"; }
+
+# Polls until a command succeeds, for at most a minute.
+eventually() {
+	local deadline=$((SECONDS + 60))
+	until "$@"; do
+		[ $SECONDS -lt $deadline ] || return 1
+		sleep 0.1
+	done
+}
+
+# Asserts with words: what was wanted, and what came.
+expect() { # expect WANTED GOT
+	[ "$1" = "$2" ] || {
+		echo "wanted: $1"
+		echo "   got: $2"
+		return 1
+	}
+}
+expect_match() { # expect_match PATTERN GOT
+	[[ $2 =~ $1 ]] || {
+		echo "wanted a match of: $1"
+		echo "              got: $2"
+		return 1
+	}
+}

@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The module's own answers to bytes: good ones, wrong ones, half ones. Nothing
+# here goes through vmctl.
+
+load common
+
+setup_file() { boot; }
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+client() { upcall-client "$(sock)" "$@"; }
+
+# What a vCPU needs before the guest can start it.
+create() { # create APIC-ID
+	qmp device_add "{\"driver\": \"max-x86_64-cpu\", \"id\": \"test$1\",
+		\"socket-id\": $1, \"core-id\": 0, \"thread-id\": 0}"
+}
+destroy() { # destroy APIC-ID
+	qmp device_del "{\"id\": \"test$1\"}"
+	client eject "$1"
+}
+
+# A request that must be refused in words, and change nothing.
+refused() { # refused ERROR ARGUMENTS...
+	local error=$1 before
+	shift
+	before=$(cpus)
+	run client "$@"
+	expect_match "^ret=$error done=0 .*reason='[^']+'" "$output"
+	expect "$before" "$(cpus)"
+}
+
+@test "CONNECT announces the module's version and the kernel" {
+	run client connect
+	expect_match "module=$(cat "$here/../../VERSION") kernel=$VM_KERNEL" "$output"
+}
+
+@test "ADD_CPU and DEL_CPU work with Dragonball's bytes" {
+	create 1
+	create 2
+	run client add 1 2
+	expect_match '^ret=0 done=2 size=4 type=1 failed=-1 rolled_back=0 stuck=0' "$output"
+	expect '0-2 0-2' "$(cpus)"
+	run client del 1 2
+	expect_match '^ret=0 done=2 size=4 type=2' "$output"
+	expect '0 0' "$(cpus)"
+	destroy 1
+	destroy 2
+}
+
+@test "count 0, and counts above what is there, are refused" {
+	refused EINVAL raw 1 258 "0014$(printf '00%.0s' {1..256})"
+	refused ENOSPC raw 1 258 "ff14$(printf '%02x' {1..255})00"
+	refused 'EINVAL|ENODEV' raw 2 258 "0014$(printf '00%.0s' {1..256})"
+}
+
+@test "an APIC id that stands twice in the list is refused" {
+	refused EINVAL add 1 1
+	refused EINVAL del 1 1
+}
+
+@test "an APIC id that is present already, or that nobody knows, is refused" {
+	create 1
+	client add 1
+	refused EEXIST add 1
+	refused EEXIST add 2 1
+	refused ENODEV del 3
+	refused ENODEV del 1 3
+	refused ENODEV del 200
+	client del 1
+	destroy 1
+}
+
+@test "the boot CPU is refused" {
+	refused EEXIST\|EBUSY add 0
+	refused EBUSY del 0
+}
+
+@test "a vCPU that never starts is taken back, with the ones before it" {
+	create 1
+	run client add 1 2
+	expect_match '^ret=(EIO|ETIMEDOUT) done=0 .*failed=1 rolled_back=1 stuck=0 ' "$output"
+	expect '0 0' "$(cpus)"
+	# The one that was there works at once.
+	run client add 1
+	expect_match '^ret=0 done=1' "$output"
+	client del 1
+	destroy 1
+}
+
+@test "a payload size that does not fit is refused" {
+	refused 'EINVAL|EMSGSIZE' raw 1 0 ''
+	refused 'EINVAL|EMSGSIZE' raw 1 257 01
+	refused 'EINVAL|EMSGSIZE' raw 1 1008 01
+	refused 'EINVAL|EMSGSIZE' raw 1 0xffffffff 01
+	refused 'EINVAL|EMSGSIZE' raw 0x101 8 0200000000000000
+	refused 'EINVAL|EMSGSIZE' raw 0x101 8 ffffffff00000000
+}
+
+@test "unknown and reserved types are refused" {
+	for type in 0 3 4 9 0x100 0xffffffff; do
+		refused 'EOPNOTSUPP|EINVAL' raw "$type" 0 ''
+	done
+}
+
+@test "an unknown flag of DEL_CPU2 is refused" {
+	refused EINVAL raw 0x101 20 01000000feffffff0100000001000000ffffffff
+}
+
+@test "a wrong magic is answered with an error, and the connection goes on" {
+	run client hostile wrong-magic
+	expect_match "^ret=E[A-Z]+ " "$output"
+}
+
+@test "a wrong service byte closes the connection" { client hostile wrong-service; }
+@test "no service byte closes the connection in time" { client hostile no-service; }
+@test "a request that arrives byte by byte is whole" { client hostile byte-by-byte; }
+@test "two requests sent at once get two answers" { client hostile two-at-once; }
+@test "half a message, and the client leaves" { client hostile half-message-and-leave; }
+@test "half a message, and the client stays: closed in time" {
+	client hostile half-message-and-stay
+}
+
+@test "one hundred connections at once: each is served or closed" {
+	client hostile hundred
+	client hostile hundred
+}
+
+@test "the module unloads with a client connected, a request half sent, and many waiting" {
+	upcall-client "$(sock)" hold 30 "$BATS_TEST_TMPDIR/held" &
+	holder=$!
+	eventually test -e "$BATS_TEST_TMPDIR/held"
+	guest 'modprobe -r upcall'
+	wait $holder
+	guest 'modprobe upcall'
+	run client connect
+	expect 0 "$status"
+}
+
+@test "the module unloads while a request is being carried out" {
+	# Nobody created vCPU 3: starting it takes the kernel ten seconds.
+	client add 3 >"$BATS_TEST_TMPDIR/reply" 2>&1 &
+	adder=$!
+	eventually guest 'test -d /sys/devices/system/cpu/cpu1'
+	guest 'modprobe -r upcall'
+	wait $adder || true
+	expect '0 0' "$(cpus)"
+	guest 'modprobe upcall'
+	run client connect
+	expect 0 "$status"
+}
+
+@test "fifty times loaded and unloaded" {
+	guest 'for i in $(seq 50); do modprobe -r upcall && modprobe upcall || exit 1; done'
+	run client connect
+	expect 0 "$status"
+}
+
+@test "a process in the guest is not let in, by loopback or by any local CID" {
+	guest 'modprobe vsock_loopback'
+	for cid in 1 2 3; do
+		run guest "printf d | socat -t 5 - VSOCK-CONNECT:$cid:219 | wc -c"
+		expect_match '(^|[^0-9])0$' "$output"
+	done
+	run guest 'dmesg | grep upcall'
+	expect_match 'CID 1' "$output"
+	run client connect
+	expect 0 "$status"
+}

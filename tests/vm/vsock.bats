@@ -1,0 +1,126 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vsockd between a real guest kernel and Unix sockets: bytes both ways, half
+# closes, refused ports, and one connection that must not disturb another.
+
+load common
+
+setup_file() {
+	boot
+	# An echo on port 5002, for whoever wants one.
+	guest 'socat VSOCK-LISTEN:5002,fork EXEC:cat >/dev/null 2>&1 & echo $! >/tmp/echo'
+	head -c $((64 << 20)) /dev/urandom >"$VMCTL_RUN_DIR/data"
+	sha256sum <"$VMCTL_RUN_DIR/data" >"$VMCTL_RUN_DIR/sum"
+}
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+@test "64 MiB arrive in the guest whole, and come back whole, in 64 KiB writes" {
+	guest 'socat -u -b 65536 VSOCK-LISTEN:5000 CREATE:/tmp/data >/tmp/log 2>&1 &'
+	eventually hybrid connect "$(sock)" 5000 <"$VMCTL_RUN_DIR/data"
+	eventually guest '! pidof socat >/dev/null || [ "$(pidof socat)" = "$(cat /tmp/echo)" ]'
+	expect "$(cat "$VMCTL_RUN_DIR/sum")" "$(guest 'sha256sum </tmp/data')"
+
+	hybrid listen "$(sock)" 6000 >"$BATS_TEST_TMPDIR/back" </dev/null 2>"$BATS_TEST_TMPDIR/err" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	guest 'socat -u -b 65536 OPEN:/tmp/data VSOCK-CONNECT:2:6000; rm /tmp/data'
+	wait $listener
+	cmp "$VMCTL_RUN_DIR/data" "$BATS_TEST_TMPDIR/back"
+}
+
+@test "64 MiB go both ways at once, in writes of 1 to 200000 bytes" {
+	hybrid echo "$(sock)" 5002 $((64 << 20))
+}
+
+@test "fifty connections at once, each with its own bytes" {
+	hybrid many "$(sock)" 5002 50
+}
+
+@test "the host ends its half first, and still gets the answer" {
+	guest 'socat -t 60 VSOCK-LISTEN:5003 SYSTEM:"sha256sum; echo done" >/tmp/log 2>&1 &'
+	eventually hybrid connect "$(sock)" 5003 <"$VMCTL_RUN_DIR/sum" >"$BATS_TEST_TMPDIR/out"
+	expect "$(sha256sum <"$VMCTL_RUN_DIR/sum" && echo done)" "$(cat "$BATS_TEST_TMPDIR/out")"
+}
+
+@test "the guest ends its half first, and still gets the answer" {
+	hybrid answer "$(sock)" 6001 2>"$BATS_TEST_TMPDIR/err" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	# The length can only be told after the end of what the guest sends.
+	run guest 'seq 1 1000 | socat -t 60 - VSOCK-CONNECT:2:6001'
+	expect 'got 3893 bytes' "$output"
+	wait $listener
+}
+
+@test "an absent guest port is refused at once" {
+	run timeout 20 hybrid connect "$(sock)" 9999 </dev/null
+	expect 3 "$status"
+}
+
+@test "an absent host port is refused at once" {
+	run guest 'timeout 20 socat - VSOCK-CONNECT:2:9999 </dev/null'
+	expect_match 'reset by peer|refused' "$output"
+}
+
+@test "CONNECT in pieces, in lower case, and with data behind it" {
+	hybrid pieces "$(sock)" 5002
+}
+
+@test "a line that is no CONNECT is closed, and the others go on" {
+	for garbage in 'GET / HTTP/1.1\r\n\r\n' 'CONNECT x\n' 'CONNECT 99999999999\n' '\0\0\0\0'; do
+		run bash -c "printf '$garbage' | timeout 20 socat -t 20 - UNIX-CONNECT:$(sock)"
+		expect 0 "$status"
+		expect '' "$output"
+	done
+	head -c 1000000 /dev/urandom | timeout 20 socat -u - "UNIX-CONNECT:$(sock)" || true
+	hybrid echo "$(sock)" 5002 100000
+}
+
+@test "a guest that does not read stops its own connection only, in bounded memory" {
+	guest 'socat -u VSOCK-LISTEN:5004 EXEC:"sleep 1000",nofork >/dev/null 2>&1 & echo $! >/tmp/sleeper'
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	eventually_floods() {
+		hybrid flood "$(sock)" 5004 >"$BATS_TEST_TMPDIR/flood" <"$BATS_TEST_TMPDIR/go"
+	}
+	eventually_floods &
+	flooder=$!
+	exec 9>"$BATS_TEST_TMPDIR/go"
+	eventually test -s "$BATS_TEST_TMPDIR/flood"
+	hybrid echo "$(sock)" 5002 1000000
+	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	rss=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")
+	[ "$rss" -lt 16384 ]
+	echo >&9
+	exec 9>&-
+	wait $flooder
+	guest 'kill $(cat /tmp/sleeper)'
+}
+
+@test "a host that does not read stops its own connection only, in bounded memory" {
+	guest 'socat -u OPEN:/dev/zero VSOCK-LISTEN:5005 >/dev/null 2>&1 & echo $! >/tmp/zero'
+	# It connects, reads nothing, and stays.
+	mkfifo "$BATS_TEST_TMPDIR/go"
+	(eventually hybrid flood "$(sock)" 5005 <"$BATS_TEST_TMPDIR/go" >"$BATS_TEST_TMPDIR/out") &
+	stuck=$!
+	exec 9>"$BATS_TEST_TMPDIR/go"
+	eventually test -s "$BATS_TEST_TMPDIR/out"
+	hybrid echo "$(sock)" 5002 1000000
+	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	rss=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")
+	[ "$rss" -lt 16384 ]
+	echo >&9
+	exec 9>&-
+	wait $stuck
+	guest 'kill $(cat /tmp/zero) 2>/dev/null; true'
+}
+
+@test "two hundred connections opened and closed leave no descriptor behind" {
+	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	before=$(ls "/proc/$pid/fd" | wc -l)
+	for _ in 1 2 3 4; do
+		hybrid many "$(sock)" 5002 50
+	done
+	gone() { [ "$(ls "/proc/$pid/fd" | wc -l)" -le "$before" ]; }
+	eventually gone
+}
