@@ -4,6 +4,8 @@
 # reads Debian 12's archive from the machine's own mirror without changing the
 # machine's configuration. Sourced, never run.
 
+PATH=$PATH:/usr/sbin:/sbin # depmod, on a user's PATH too
+
 note() { echo "$(basename "$0"): $*" >&2; }
 die() {
 	note "$@"

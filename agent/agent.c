@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "session.h"
+
+static void signal_ready(struct agent_source *source, uint32_t events)
+{
+	struct agent *agent = agent_container(source, struct agent, signals);
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	agent_log(AGENT_LOG_INFO, "%s: ending", strsignal(info.ssi_signo));
+	agent_loop_stop(&agent->loop);
+}
+
+static int signals_start(struct agent *agent, struct error *err)
+{
+	sigset_t set;
+	int ret;
+
+	/* Inherited SIG_IGN would make the kernel reap jobs behind our back. */
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return error_set(err, -errno, "sigprocmask: %s", strerror(errno));
+	agent->signals.ready = signal_ready;
+	agent->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (agent->signals.fd < 0)
+		return error_set(err, -errno, "signalfd: %s", strerror(errno));
+	ret = agent_loop_add(&agent->loop, &agent->signals, EPOLLIN);
+	if (ret < 0)
+		return error_set(err, ret, "epoll_ctl: %s", strerror(-ret));
+	return 0;
+}
+
+static void stop(struct agent *agent)
+{
+	struct agent_session *session;
+
+	agent_listener_stop(&agent->listener);
+	while ((session = TAILQ_FIRST(&agent->sessions)))
+		agent_session_destroy(session);
+	agent_jobs_stop(&agent->jobs);
+	if (agent->signals.fd >= 0) {
+		agent_loop_remove(&agent->loop, &agent->signals);
+		close(agent->signals.fd);
+	}
+	agent_loop_free(&agent->loop);
+}
+
+int agent_run(const struct agent_options *options, struct error *err)
+{
+	struct agent agent = {.options = options, .signals.fd = -1};
+	int ret;
+
+	TAILQ_INIT(&agent.sessions);
+	ret = agent_loop_init(&agent.loop, err);
+	if (ret < 0)
+		return ret;
+	agent_jobs_init(&agent.jobs, &agent.loop);
+	agent_listener_init(&agent.listener, &agent);
+	ret = signals_start(&agent, err);
+	if (!ret)
+		ret = agent_listener_start(&agent.listener, err);
+	if (!ret)
+		ret = agent_loop_run(&agent.loop, err);
+	if (!ret && agent.listener.failed)
+		ret = error_set(err, agent.listener.error.code, "%s",
+				agent.listener.error.text);
+	stop(&agent);
+	return ret;
+}

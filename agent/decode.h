@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Protobuf decoding with a limit on memory. A message of two-byte fields takes
+ * about fifty times its size once decoded: 4 MiB of them would take 200 MiB.
+ */
+#ifndef AGENT_DECODE_H
+#define AGENT_DECODE_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What decoding `len` bytes may allocate, in bytes. */
+#define AGENT_DECODE_BUDGET(len) (262144 + 4 * (size_t)(len))
+
+/*
+ * NULL when the bytes are no such message, or when it is one that would take
+ * more memory than AGENT_DECODE_BUDGET. Nothing in the result points into data.
+ */
+ProtobufCMessage *agent_decode(const ProtobufCMessageDescriptor *type,
+			       const uint8_t *data, size_t len);
+/* NULL is let pass. */
+void agent_decode_free(ProtobufCMessage *message);
+
+#endif

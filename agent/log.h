@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log lines on stderr, which is the console in an initramfs and the journal
+ * under systemd (then with sd-daemon(3)'s "<priority>" in front).
+ */
+#ifndef AGENT_LOG_H
+#define AGENT_LOG_H
+
+#include <stdbool.h>
+
+#include "io.h"
+
+/* The values are syslog's. */
+enum agent_log_level {
+	AGENT_LOG_ERROR = 3,
+	AGENT_LOG_WARNING = 4,
+	AGENT_LOG_INFO = 6,
+};
+
+/* Writes one line; control characters in it become '?'. errno is kept. */
+void agent_log(enum agent_log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Of a message that anyone may cause at will: one line in ten seconds. */
+struct agent_log_limit {
+	deadline_t next;
+	unsigned int skipped;
+};
+
+/*
+ * Whether the line may be written now; if so *skipped says how many were kept
+ * back since the last one.
+ */
+bool agent_log_permit(struct agent_log_limit *limit, unsigned int *skipped);
+
+/*
+ * Writes text that a peer chose as printable ASCII, cut to fit, with '?' for all
+ * else: for log lines, and for protobuf strings, which must be UTF-8. Returns out.
+ */
+const char *agent_log_printable(const char *text, char *out, size_t size);
+
+#endif

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sysfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+static int open_below(const char *root, const char *path, int flags, struct error *err)
+{
+	char full[PATH_MAX];
+	int n, fd;
+
+	n = snprintf(full, sizeof(full), "%s%s", root, path);
+	if (n < 0 || (size_t)n >= sizeof(full))
+		return error_set(err, -ENAMETOOLONG, "path below %s is too long", root);
+	fd = open(full, flags | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return error_set(err, -errno, "open %s: %s", full, strerror(errno));
+	return fd;
+}
+
+int sysfile_read(const char *root, const char *path, char *buf, size_t size,
+		 struct error *err)
+{
+	cleanup_close int fd = open_below(root, path, O_RDONLY, err);
+	size_t used = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	for (;;) {
+		if (used == size)
+			return error_set(err, -EFBIG, "%s%s is larger than %zu bytes",
+					 root, path, size - 1);
+		n = read(fd, buf + used, size - used);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set(err, -errno, "read %s%s: %s", root, path,
+					 strerror(errno));
+		if (!n)
+			break;
+		used += n;
+	}
+	buf[used] = '\0';
+	return used;
+}
+
+int sysfile_write(const char *root, const char *path, const char *text,
+		  struct error *err)
+{
+	cleanup_close int fd = open_below(root, path, O_WRONLY, err);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	do {
+		n = write(fd, text, strlen(text));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return error_set(err, -errno, "write to %s%s: %s", root, path,
+				 strerror(errno));
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small text files of /proc and /sys, beneath a root that tests choose. */
+#ifndef AGENT_SYSFILE_H
+#define AGENT_SYSFILE_H
+
+#include <stddef.h>
+
+#include "error.h"
+
+/* Room for any file that the agent reads: sysfs gives at most a page. */
+#define SYSFILE_MAX 8192
+
+/*
+ * Reads a whole file into buf, with a NUL behind it, and returns its length.
+ * root is "" for the real tree; path begins with a slash. -EFBIG when the file
+ * does not fit, else the system call's errno.
+ */
+int sysfile_read(const char *root, const char *path, char *buf, size_t size,
+		 struct error *err);
+
+/* Writes text with one write(2), as sysfs wants it. */
+int sysfile_write(const char *root, const char *path, const char *text,
+		  struct error *err);
+
+#endif

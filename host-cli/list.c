@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry.h"
+#include "slots.h"
+#include "verbs.h"
+#include "vm.h"
+
+/* One dead VM must not eat the time of those that live. */
+#define EACH_MS 2000
+
+/* How one door of a VM answered. */
+struct door {
+	const char *state; /* a word of those below */
+	char reason[512];  /* "" for "yes" */
+};
+
+struct entry {
+	char name[REGISTRY_NAME_MAX + 1];
+	struct door agent, qmp;
+	struct guest_info info; /* with agent "yes" */
+	size_t slots, plugged;	/* with qmp "yes"; 0 slots: no CPU hotplug */
+};
+
+static const struct options_syntax syntax = {
+	.verb = "list",
+	.operands = "",
+	.about = "Lists the VMs of the registry: whether the agent and QEMU answer, "
+		 "and\n"
+		 "the CPUs (online in the guest, made by QEMU, slots).",
+};
+
+static const char *state_of(enum status status)
+{
+	switch (status) {
+	case STATUS_OK:
+		return "yes";
+	case STATUS_NO_AGENT:
+	case STATUS_NO_QMP:
+		return "no";
+	case STATUS_NO_TRANSPORT:
+		return "down";
+	case STATUS_TIMEOUT:
+		return "hangs";
+	default:
+		return "error";
+	}
+}
+
+static void set_door(struct door *d, enum status status, const struct report *r)
+{
+	d->state = state_of(status);
+	snprintf(d->reason, sizeof(d->reason), "%.*s", (int)sizeof(d->reason) - 1,
+		 r->text);
+}
+
+/* A report of its own for each door: what fails here is no failure of the list. */
+static void ask_agent(struct entry *e, const struct vm *vm, deadline_t deadline,
+		      const struct options *options)
+{
+	struct error err = {0};
+	enum status status;
+	struct report r;
+	struct rpc rpc;
+	int ret;
+
+	report_begin(&r, options, syntax.verb, e->name);
+	rpc_init(&rpc, -1);
+	status = vm_open_agent(vm, &rpc, deadline, &r);
+	if (status == STATUS_OK) {
+		ret = guest_info(&rpc, &e->info, deadline, &err);
+		if (ret)
+			status = vm_fail_agent(ret, &err, &r);
+	}
+	rpc_close(&rpc);
+	set_door(&e->agent, status, &r);
+	json_decref(r.body);
+}
+
+static void ask_qmp(struct entry *e, const struct vm *vm, deadline_t deadline,
+		    const struct options *options)
+{
+	struct error err = {0};
+	struct slots slots = {0};
+	enum status status;
+	struct report r;
+	struct qmp q;
+
+	report_begin(&r, options, syntax.verb, e->name);
+	q.buf = NULL;
+	q.fd = -1;
+	status = vm_open_qmp(vm, &q, deadline, &r);
+	/* A machine without CPU hotplug is no fault: it has no slots. */
+	if (status == STATUS_OK && !slots_read(&slots, &q, deadline, &err)) {
+		e->slots = slots.count;
+		e->plugged = slots.plugged;
+	}
+	slots_free(&slots);
+	qmp_close(&q);
+	set_door(&e->qmp, status, &r);
+	json_decref(r.body);
+}
+
+static void ask(struct entry *e, deadline_t deadline, const struct options *options)
+{
+	deadline_t each = deadline_after_ms(EACH_MS);
+	struct report r;
+	struct vm vm;
+
+	if (each > deadline)
+		each = deadline;
+	report_begin(&r, options, syntax.verb, e->name);
+	if (vm_resolve(&vm, e->name, NULL, &r) == STATUS_OK) {
+		ask_agent(e, &vm, each, options);
+		ask_qmp(e, &vm, each, options);
+	} else {
+		set_door(&e->agent, r.status, &r);
+		set_door(&e->qmp, r.status, &r);
+	}
+	json_decref(r.body);
+}
+
+static json_t *entry_json(const struct entry *e)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s}", "name", e->name, "agent",
+			      e->agent.state, "qmp", e->qmp.state);
+
+	if (*e->agent.reason)
+		json_object_set_new(o, "agent_error", json_string(e->agent.reason));
+	else
+		json_object_set_new(o, "online", cpumask_json(&e->info.cpus.online));
+	if (*e->qmp.reason)
+		json_object_set_new(o, "qmp_error", json_string(e->qmp.reason));
+	else
+		json_object_update_new(o, json_pack("{s:I, s:I}", "plugged",
+						    (json_int_t)e->plugged, "slots",
+						    (json_int_t)e->slots));
+	return o;
+}
+
+static void print_row(const struct entry *e)
+{
+	char online[24] = "-", plugged[24] = "-", slots[24] = "-";
+
+	if (!*e->agent.reason)
+		snprintf(online, sizeof(online), "%zu",
+			 cpumask_count(&e->info.cpus.online));
+	if (!*e->qmp.reason && e->slots) {
+		snprintf(plugged, sizeof(plugged), "%zu", e->plugged);
+		snprintf(slots, sizeof(slots), "%zu", e->slots);
+	}
+	printf("%-20s %-6s %-6s %6s %7s %6s  %s\n", e->name, e->agent.state,
+	       e->qmp.state, online, plugged, slots,
+	       *e->agent.reason ? "" : e->info.kernel);
+}
+
+static int is_vm(const struct dirent *d)
+{
+	return registry_name_valid(d->d_name);
+}
+
+static enum status list(struct report *r, deadline_t deadline)
+{
+	json_t *vms = json_array();
+	struct error err = {0};
+	struct dirent **found;
+	char dir[PATH_MAX];
+	int i, n;
+
+	report_set(r, "vms", vms);
+	if (registry_dir(dir, sizeof(dir), &err))
+		return report_fail(r, STATUS_FAILURE, "%s", err.text);
+	n = scandir(dir, &found, is_vm, alphasort);
+	if (n < 0 && errno == ENOENT)
+		n = 0;
+	else if (n < 0)
+		return report_fail(r, STATUS_FAILURE, "reading the registry %s: %s",
+				   dir, strerror(errno));
+	else if (n && !r->options->json)
+		printf("%-20s %-6s %-6s %6s %7s %6s  %s\n", "NAME", "AGENT", "QMP",
+		       "ONLINE", "PLUGGED", "SLOTS", "KERNEL");
+	for (i = 0; i < n; i++) {
+		struct entry e = {0};
+
+		snprintf(e.name, sizeof(e.name), "%.64s", found[i]->d_name);
+		ask(&e, deadline, r->options);
+		if (r->options->json)
+			json_array_append_new(vms, entry_json(&e));
+		else
+			print_row(&e);
+		free(found[i]);
+	}
+	if (n)
+		free(found);
+	else if (!r->options->quiet)
+		fprintf(stderr, "no VMs in %s\n", dir);
+	return STATUS_OK;
+}
+
+int list_main(int argc, char **argv)
+{
+	struct options options;
+	struct report r;
+	int ret = options_parse(argc, argv, &syntax, &options, NULL);
+
+	if (ret)
+		return ret > 0 ? STATUS_OK : STATUS_USAGE;
+	report_begin(&r, &options, syntax.verb, "");
+	list(&r, deadline_after_ms(options.timeout_ms));
+	return report_finish(&r);
+}

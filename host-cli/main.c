@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "status.h"
+#include "verbs.h"
+
+static const struct verb verbs[] = {
+	{"hotplug-cpu", hotplug_cpu_main, "plug CPUs into a running VM"},
+	{"unplug-cpu", unplug_cpu_main, "take CPUs out of a running VM"},
+	{"info", info_main, "what the guest is and has"},
+	{"ping", ping_main, "round trips to the guest's agent"},
+	{"list", list_main, "the VMs of the registry and how they are"},
+	{"qemu-args", qemu_args_main, "the arguments that QEMU needs for a VM"},
+};
+#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+static void print_help(FILE *to)
+{
+	size_t i;
+
+	fputs("usage: vmctl VERB [options] [VM]\n\n", to);
+	for (i = 0; i < VERBS; i++)
+		fprintf(to, "  %-12s  %s\n", verbs[i].name, verbs[i].help);
+	fputs("\nVM is a name in the registry or an address (unix:PATH, vsock:CID,\n"
+	      "tcp:HOST:PORT). vmctl VERB --help has more, man vmctl has all.\n",
+	      to);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	size_t i;
+
+	/* A reader of our output that goes must not kill us between two states. */
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < VERBS; i++)
+		if (!strcmp(word, verbs[i].name))
+			return verbs[i].fn(argc - 1, argv + 1);
+	if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
+		print_help(stdout);
+		return STATUS_OK;
+	}
+	if (!strcmp(word, "--version") || !strcmp(word, "-V")) {
+		puts("vmctl " VMCTL_VERSION);
+		return STATUS_OK;
+	}
+	if (*word)
+		fprintf(stderr, "vmctl: there is no verb '%s'; see vmctl --help\n",
+			word);
+	else
+		print_help(stderr);
+	return STATUS_USAGE;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs of vmctl, one file each. Each gets its own part of the command line
+ * (argv[0] is the verb) and returns the exit code (status.h).
+ */
+#ifndef HOST_CLI_VERBS_H
+#define HOST_CLI_VERBS_H
+
+int hotplug_cpu_main(int argc, char **argv);
+int unplug_cpu_main(int argc, char **argv);
+int ping_main(int argc, char **argv);
+int info_main(int argc, char **argv);
+int list_main(int argc, char **argv);
+int qemu_args_main(int argc, char **argv);
+
+struct verb {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *help;
+};
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry.h"
+
+static enum status fail_timeout(const struct error *err, struct report *r)
+{
+	return report_fail(r, STATUS_TIMEOUT,
+			   "--timeout of %.3g s passed: %s; give a longer --timeout, "
+			   "or look at the guest's console",
+			   (double)r->options->timeout_ms / 1000, err->text);
+}
+
+enum status vm_resolve(struct vm *vm, const char *name, const char *qmp,
+		       struct report *r)
+{
+	struct error err = {0};
+	int ret;
+
+	memset(vm, 0, sizeof(*vm));
+	vm->name = name;
+	ret = endpoint_parse(name, &vm->endpoint, &err);
+	if (ret == -ENOENT)
+		return report_fail(r, STATUS_UNKNOWN_VM,
+				   "%s; 'vmctl list' shows those there are", err.text);
+	if (ret)
+		return report_fail(r, ret == -EINVAL ? STATUS_USAGE : STATUS_FAILURE,
+				   "%s", err.text);
+	if (qmp) {
+		if (strlen(qmp) >= sizeof(vm->qmp))
+			return report_fail(r, STATUS_USAGE,
+					   "--qmp %s: the socket path is too long "
+					   "(%zu bytes at most)",
+					   qmp, sizeof(vm->qmp) - 1);
+		strcpy(vm->qmp, qmp);
+		return STATUS_OK;
+	}
+	if (!registry_name_valid(name))
+		return STATUS_OK; /* an address: --qmp or nothing */
+	if (registry_path(name, "qmp.sock", vm->qmp, sizeof(vm->qmp), &err))
+		return report_fail(r, STATUS_FAILURE, "%s", err.text);
+	return STATUS_OK;
+}
+
+enum status vm_fail_qmp(int ret, const struct error *err, struct report *r)
+{
+	switch (ret) {
+	case -ETIMEDOUT:
+		return fail_timeout(err, r);
+	case QMP_REFUSED:
+	case -EOPNOTSUPP:
+		return report_fail(r, STATUS_QEMU_REFUSED, "%s", err->text);
+	default:
+		return report_fail(r, STATUS_NO_QMP,
+				   "%s; is QEMU still running, and is it QEMU?",
+				   err->text);
+	}
+}
+
+enum status vm_open_qmp(const struct vm *vm, struct qmp *q, deadline_t deadline,
+			struct report *r)
+{
+	struct error err = {0};
+	int ret;
+
+	if (!*vm->qmp)
+		return report_fail(r, STATUS_NO_QMP,
+				   "no QMP socket is known for an address; name it "
+				   "with --qmp PATH");
+	ret = qmp_open(q, vm->qmp, deadline, &err);
+	if (!ret)
+		return STATUS_OK;
+	if (ret == -ENOENT || ret == -ECONNREFUSED || ret == -EACCES)
+		return report_fail(r, STATUS_NO_QMP,
+				   "no QMP socket (%s); start QEMU with -qmp "
+				   "unix:%s,server=on,wait=off",
+				   err.text, vm->qmp);
+	return vm_fail_qmp(ret, &err, r);
+}
+
+/* Nobody serves the endpoint itself: the same for every port. */
+static enum status fail_dial(const struct vm *vm, int ret, const struct error *err,
+			     struct report *r)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (ret == -ETIMEDOUT)
+		return fail_timeout(err, r);
+	return report_fail(r, STATUS_NO_TRANSPORT,
+			   "no vsock endpoint at %s (%s); is vsockd running for this "
+			   "VM?",
+			   endpoint_format(&vm->endpoint, text), err->text);
+}
+
+enum status vm_fail_agent(int ret, const struct error *err, struct report *r)
+{
+	switch (ret) {
+	case -ETIMEDOUT:
+		return fail_timeout(err, r);
+	case RPC_REFUSED:
+	case -EACCES:
+	case -EBUSY:
+		return report_fail(r, STATUS_REFUSED, "%s", err->text);
+	case -EOPNOTSUPP:
+		return report_fail(r, STATUS_REFUSED,
+				   "%s; is vmctl-agent older than vmctl?", err->text);
+	default:
+		return report_fail(
+			r, STATUS_NO_AGENT,
+			"the agent does not answer (%s); restart vmctl-agent "
+			"in the guest",
+			err->text);
+	}
+}
+
+enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadline,
+			  struct report *r)
+{
+	struct error err = {0};
+	int ret = guest_open(rpc, &vm->endpoint, deadline, &err);
+
+	if (!ret)
+		return STATUS_OK;
+	if (ret == -ECONNRESET)
+		return report_fail(r, STATUS_NO_AGENT,
+				   "the guest has no agent (port %u refused); start "
+				   "vmctl-agent in the guest",
+				   GUEST_AGENT_PORT);
+	return fail_dial(vm, ret, &err, r);
+}
+
+enum status vm_fail_module(int ret, const struct error *err, struct report *r)
+{
+	if (ret == -ETIMEDOUT)
+		return fail_timeout(err, r);
+	return report_fail(r, STATUS_NO_MODULE,
+			   "port %u does not answer as the upcall module does (%s); "
+			   "see the guest's kernel log",
+			   UPCALL_PORT, err->text);
+}
+
+enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t deadline,
+			   struct report *r)
+{
+	struct error err = {0};
+	int ret = upcall_open(u, &vm->endpoint, deadline, &err);
+
+	switch (ret) {
+	case 0:
+		return STATUS_OK;
+	case -ECONNRESET:
+		return report_fail(r, STATUS_NO_MODULE,
+				   "the guest has no upcall module (port %u refused); "
+				   "install upcall in the guest",
+				   UPCALL_PORT);
+	case -EPROTO:
+		return vm_fail_module(ret, &err, r);
+	default:
+		return fail_dial(vm, ret, &err, r);
+	}
+}

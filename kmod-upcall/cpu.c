@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The steps are those of acpi_processor_hotadd_init() and its reverse, with the
+ * same locks, except that the APIC id comes from the host and not from AML. With
+ * ACPI on we keep out of its way altogether; so the present CPUs change by our
+ * hand alone, and what a check has found still holds when the change is made.
+ */
+#define pr_fmt(fmt) "upcall: " fmt
+
+#include <linux/acpi.h>
+#include <linux/cpu.h>
+#include <linux/err.h>
+#include <linux/ktime.h>
+#include <linux/slab.h>
+
+#include <asm/apic.h>
+#include <asm/smp.h>
+
+#include "compat.h"
+#include "cpu.h"
+#include "eject.h"
+#include "ksym.h"
+#include "report.h"
+
+/*
+ * The kernel's own "none" for the ACPI id of a CPU, in both of its spellings
+ * (U32_MAX, CPU_ACPIID_INVALID). Nothing but Xen reads a CPU's ACPI id.
+ */
+#define NO_ACPI_ID U32_MAX
+
+/* APIC id 255 is everyone, unless ids have 32 bits. */
+#define XAPIC_BROADCAST 255
+
+/* How often user space may bring a CPU back online before we give up on it. */
+#define UNPLUG_TRIES 3
+
+#define NO_CPU	(-1)
+#define NO_SLOT (-1)
+
+struct target {
+	u32 apic_id;
+	int cpu;     /* NO_CPU: not a CPU of this kernel */
+	int slot;    /* QEMU's, NO_SLOT where QEMU is not asked */
+	bool online; /* before it was unplugged */
+};
+
+static int find_present(u32 apic_id)
+{
+	int cpu;
+
+	for_each_present_cpu (cpu) {
+		if (cpu_physical_id(cpu) == apic_id)
+			return cpu;
+	}
+	return NO_CPU;
+}
+
+static int make_targets(const u32 *apic_ids, u32 count, struct target **targets,
+			struct report *report)
+{
+	u32 i;
+
+	if (!acpi_disabled)
+		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+				   "ACPI is on in this guest and plugs CPUs itself");
+	if (ksym_missing())
+		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+				   "this kernel does not let a module find %s()",
+				   ksym_missing());
+	if (count == 0)
+		return report_fail(report, REPORT_NO_ENTRY, -EINVAL, "count is 0");
+
+	*targets = kcalloc(count, sizeof(**targets), GFP_KERNEL);
+	if (!*targets)
+		return report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
+	for (i = 0; i < count; i++)
+		(*targets)[i] = (struct target){
+			.apic_id = apic_ids[i],
+			.cpu = find_present(apic_ids[i]),
+			.slot = NO_SLOT,
+		};
+	return 0;
+}
+
+/* What holds for plug and unplug alike: no boot CPU, nothing twice. */
+static int check_list(const struct target *targets, u32 count, struct report *report)
+{
+	u32 i, k;
+
+	for (i = 0; i < count; i++) {
+		if (targets[i].cpu == 0)
+			return report_fail(report, i, -EBUSY,
+					   "APIC id %u is the boot CPU",
+					   targets[i].apic_id);
+		for (k = 0; k < i; k++) {
+			if (targets[k].apic_id == targets[i].apic_id)
+				return report_fail(report, i, -EINVAL,
+						   "APIC id %u is named twice",
+						   targets[i].apic_id);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Asks QEMU, where it can be asked. A vCPU that is not there costs a 10 s wait for
+ * it, and 6.1 cannot start that CPU number any more after one such failure.
+ */
+static int check_vcpu(struct target *target, u32 index, struct report *report)
+{
+	if (!eject_available())
+		return 0;
+	target->slot = eject_find(target->apic_id);
+	if (target->slot < 0)
+		return report_fail(report, index, -ENODEV,
+				   "QEMU knows of no vCPU with APIC id %u",
+				   target->apic_id);
+	if (!eject_occupied(target->slot))
+		return report_fail(report, index, -ENODEV,
+				   "QEMU has not made the vCPU with APIC id %u",
+				   target->apic_id);
+	return 0;
+}
+
+/*
+ * Whether the kernel has a CPU number for each. acpi_map_cpu() would WARN where
+ * numbers run out, which is why this looks first.
+ */
+static int check_numbers(const struct target *targets, u32 count, struct report *report)
+{
+	int cpu, spare = 0;
+	bool known;
+	u32 i;
+
+	for_each_possible_cpu (cpu)
+		spare += ksym_cpu_has_apic_id(cpu, KSYM_NO_APIC_ID);
+
+	for (i = 0; i < count; i++) {
+		known = false;
+		for_each_possible_cpu (cpu)
+			known |= ksym_cpu_has_apic_id(cpu, targets[i].apic_id);
+		if (known)
+			continue;
+		if (COMPAT_CPU_NUMBERS_FIXED)
+			return report_fail(
+				report, i, -ENODEV,
+				"APIC id %u was not announced to this kernel "
+				"at boot",
+				targets[i].apic_id);
+		if (spare-- <= 0)
+			return report_fail(report, i, -ENOSPC,
+					   "no CPU number is left for APIC id %u: "
+					   "each keeps its own for ever",
+					   targets[i].apic_id);
+	}
+	return 0;
+}
+
+static int check_plug(struct target *targets, u32 count, struct report *report)
+{
+	u32 possible = num_possible_cpus(), present = num_present_cpus();
+	u32 i;
+	int ret;
+
+	if (count >= possible)
+		return report_fail(report, REPORT_NO_ENTRY, -ENOSPC,
+				   "%u CPUs are named, %u are possible and %u present",
+				   count, possible, present);
+	ret = check_list(targets, count, report);
+	if (ret)
+		return ret;
+	for (i = 0; i < count; i++) {
+		if (targets[i].cpu != NO_CPU)
+			return report_fail(report, i, -EEXIST,
+					   "APIC id %u is present already as CPU %d",
+					   targets[i].apic_id, targets[i].cpu);
+		if (targets[i].apic_id >= MAX_LOCAL_APIC ||
+		    (targets[i].apic_id >= XAPIC_BROADCAST && !x2apic_enabled()))
+			return report_fail(report, i, -EINVAL,
+					   "no APIC of this guest can have the id %u",
+					   targets[i].apic_id);
+	}
+	if (count > possible - present)
+		return report_fail(report, REPORT_NO_ENTRY, -ENOSPC,
+				   "%u CPUs are named, %u are possible and %u present",
+				   count, possible, present);
+	ret = check_numbers(targets, count, report);
+	for (i = 0; i < count && !ret; i++)
+		ret = check_vcpu(&targets[i], i, report);
+	return ret;
+}
+
+/* Makes the CPU present, with a device in sysfs, but does not start it. */
+static int register_one(struct target *target)
+{
+	int cpu, ret;
+
+	ksym_lock_cpu_maps();
+	ret = acpi_map_cpu(NULL, target->apic_id, NO_ACPI_ID, &cpu);
+	if (ret)
+		goto unlock;
+	ret = ksym_register_cpu(cpu);
+	if (ret) {
+		acpi_unmap_cpu(cpu);
+		goto unlock;
+	}
+	target->cpu = cpu;
+unlock:
+	ksym_unlock_cpu_maps();
+	return ret;
+}
+
+/* Undoes register_one(). -EBUSY if the CPU is online. */
+static int unregister_one(struct target *target)
+{
+	int ret = -EBUSY;
+
+	ksym_lock_cpu_maps();
+	if (!cpu_online(target->cpu)) {
+		ksym_unregister_cpu(target->cpu);
+		acpi_unmap_cpu(target->cpu);
+		ret = 0;
+	}
+	ksym_unlock_cpu_maps();
+	return ret;
+}
+
+static int unplug_one(struct target *target)
+{
+	int ret = -EBUSY, tries;
+
+	target->online = cpu_online(target->cpu);
+	/* User space may bring it back in between; then it starts over. */
+	for (tries = 0; tries < UNPLUG_TRIES && ret == -EBUSY; tries++) {
+		if (cpu_online(target->cpu)) {
+			ret = remove_cpu(target->cpu);
+			if (ret < 0)
+				break;
+		}
+		ret = unregister_one(target);
+	}
+	if (ret)
+		return ret;
+	pr_info("CPU %d unplugged (APIC id %u)\n", target->cpu, target->apic_id);
+	return 0;
+}
+
+static int plug_one(struct target *target, bool online)
+{
+	int ret;
+
+	ret = register_one(target);
+	if (ret)
+		return ret;
+	/* 1: user space was faster and has it online already. */
+	ret = online ? add_cpu(target->cpu) : 0;
+	if (ret < 0)
+		return ret;
+	pr_info("CPU %d plugged (APIC id %u)%s\n", target->cpu, target->apic_id,
+		online ? "" : ", left offline");
+	return 0;
+}
+
+/* Takes back the first `count` of a list that were plugged, the last one first. */
+static void take_back_plugged(struct target *targets, u32 count, struct report *report)
+{
+	while (count-- > 0) {
+		if (!unplug_one(&targets[count])) {
+			report->rolled_back++;
+			continue;
+		}
+		report->stuck++;
+		pr_warn_ratelimited("CPU %d could not be taken back\n",
+				    targets[count].cpu);
+	}
+}
+
+int cpu_plug(const u32 *apic_ids, u32 count, struct report *report)
+{
+	struct target *targets = NULL;
+	u64 start;
+	u32 i;
+	int ret;
+
+	ret = make_targets(apic_ids, count, &targets, report);
+	if (ret)
+		return ret;
+	ret = check_plug(targets, count, report);
+	if (ret)
+		goto free_targets;
+
+	start = ktime_get_ns();
+	for (i = 0; i < count; i++) {
+		ret = plug_one(&targets[i], true);
+		if (!ret)
+			continue;
+		report_fail(report, i, ret, "starting APIC id %u failed with %pe%s",
+			    targets[i].apic_id, ERR_PTR(ret),
+			    ret == -EIO ? ": has the VMM made the vCPU?" : "");
+		/* The half-done one: present, and perhaps even online by now. */
+		if (targets[i].cpu != NO_CPU && unplug_one(&targets[i]))
+			report->stuck++;
+		take_back_plugged(targets, i, report);
+		break;
+	}
+	report->kernel_ns = ktime_get_ns() - start;
+	if (!ret)
+		report->done = count;
+free_targets:
+	kfree(targets);
+	return ret;
+}
+
+static int check_unplug(struct target *targets, u32 count, bool eject,
+			struct report *report)
+{
+	u32 i, online = 0;
+	int ret;
+
+	if (eject && !eject_available())
+		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+				   "this machine has no registers of QEMU's to eject "
+				   "a vCPU");
+	ret = check_list(targets, count, report);
+	if (ret)
+		return ret;
+	for (i = 0; i < count; i++) {
+		if (eject) {
+			ret = check_vcpu(&targets[i], i, report);
+			if (ret)
+				return ret;
+		} else if (targets[i].cpu == NO_CPU) {
+			return report_fail(report, i, -ENODEV,
+					   "APIC id %u is no CPU of this guest",
+					   targets[i].apic_id);
+		}
+		if (targets[i].cpu == NO_CPU)
+			continue;
+		/* remove_cpu() takes it for granted. */
+		if (!get_cpu_device(targets[i].cpu))
+			return report_fail(report, i, -ENODEV,
+					   "CPU %d has no device to unplug",
+					   targets[i].cpu);
+		online += cpu_online(targets[i].cpu);
+	}
+	if (online == num_online_cpus())
+		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
+				   "no CPU would stay online");
+	return 0;
+}
+
+/* Brings back those of a list that were unplugged, as they were. */
+static void take_back_unplugged(struct target *targets, u32 count,
+				struct report *report)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (targets[i].cpu == NO_CPU)
+			continue;
+		if (!plug_one(&targets[i], targets[i].online)) {
+			report->rolled_back++;
+			continue;
+		}
+		report->stuck++;
+		pr_warn_ratelimited("CPU %d could not be brought back\n",
+				    targets[i].cpu);
+	}
+}
+
+/*
+ * Ejects the whole list. A vCPU that QEMU keeps is brought back, and those behind it
+ * too; the ones before it are gone for good.
+ */
+static int eject_all(struct target *targets, u32 count, struct report *report)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		ret = eject_slot(targets[i].slot);
+		if (!ret)
+			continue;
+		report_fail(report, i, ret, "QEMU did not eject APIC id %u",
+			    targets[i].apic_id);
+		report->stuck += i;
+		take_back_unplugged(targets + i, count - i, report);
+		return ret;
+	}
+	return 0;
+}
+
+int cpu_unplug(const u32 *apic_ids, u32 count, bool eject, struct report *report)
+{
+	struct target *targets = NULL;
+	u64 start;
+	u32 i;
+	int ret;
+
+	ret = make_targets(apic_ids, count, &targets, report);
+	if (ret)
+		return ret;
+	ret = check_unplug(targets, count, eject, report);
+	if (ret)
+		goto free_targets;
+
+	start = ktime_get_ns();
+	for (i = 0; i < count; i++) {
+		if (targets[i].cpu == NO_CPU)
+			continue;
+		ret = unplug_one(&targets[i]);
+		if (!ret)
+			continue;
+		report_fail(report, i, ret, "unplugging APIC id %u failed with %pe",
+			    targets[i].apic_id, ERR_PTR(ret));
+		take_back_unplugged(targets, i, report);
+		break;
+	}
+	if (!ret && eject)
+		ret = eject_all(targets, count, report);
+	report->kernel_ns = ktime_get_ns() - start;
+	if (!ret)
+		report->done = count;
+free_targets:
+	kfree(targets);
+	return ret;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel functions that CPU hotplug needs and that modules may not link
+ * against: their addresses are looked up at load. No other file does that.
+ */
+#ifndef UPCALL_KSYM_H
+#define UPCALL_KSYM_H
+
+#include <linux/types.h>
+
+/* Looks everything up, once, at load. Logs what it does not find. */
+void ksym_init(void);
+
+/*
+ * The name of a function that was not found, or NULL. Nothing below may be called
+ * unless this returned NULL.
+ */
+const char *ksym_missing(void);
+
+/*
+ * All the locks under which ACPI's own CPU hotplug changes the CPU maps, in its
+ * order (drivers/acpi/acpi_processor.c below acpi_device_hotplug()):
+ * device_hotplug_lock keeps "online" in sysfs from bringing up a CPU that is about
+ * to go, the other two keep the readers of the maps and other (un)pluggers out.
+ * add_cpu() and remove_cpu() take them too, so they may not be called inside.
+ * May sleep.
+ */
+void ksym_lock_cpu_maps(void);
+void ksym_unlock_cpu_maps(void);
+
+/*
+ * arch_register_cpu() and arch_unregister_cpu(): the CPU's device, and with it
+ * /sys/devices/system/cpu/cpuN. Called with the CPU maps locked.
+ */
+int ksym_register_cpu(int cpu);
+void ksym_unregister_cpu(int cpu);
+
+/*
+ * Whether CPU number `cpu` belongs to that APIC id, present or not. KSYM_NO_APIC_ID
+ * asks whether the number is still free, where numbers are given out as CPUs come
+ * (compat.h, COMPAT_CPU_NUMBERS_FIXED).
+ */
+#define KSYM_NO_APIC_ID U64_MAX
+bool ksym_cpu_has_apic_id(int cpu, u64 apic_id);
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "report.h"
+
+void report_init(struct report *report)
+{
+	memset(report, 0, sizeof(*report));
+	report->failed = REPORT_NO_ENTRY;
+}
+
+int report_fail(struct report *report, u32 failed, int err, const char *fmt, ...)
+{
+	va_list args;
+
+	report->failed = failed;
+	va_start(args, fmt);
+	vscnprintf(report->reason, sizeof(report->reason), fmt, args);
+	va_end(args);
+	return err;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backlog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "iov.h"
+
+enum {
+	BACKLOG_MIN = 4096
+};
+
+static int grow(struct backlog *backlog, size_t need)
+{
+	size_t size = backlog->size ? backlog->size : BACKLOG_MIN, done = 0, n;
+	struct iovec held[2];
+	char *data;
+
+	while (size < need)
+		size *= 2;
+	if (size == backlog->size)
+		return 0;
+	data = malloc(size);
+	if (!data)
+		return -ENOMEM;
+	n = backlog_peek(backlog, held);
+	for (size_t i = 0; i < n; i++) {
+		memcpy(data + done, held[i].iov_base, held[i].iov_len);
+		done += held[i].iov_len;
+	}
+	free(backlog->data);
+	backlog->data = data;
+	backlog->size = size;
+	backlog->start = 0;
+	return 0;
+}
+
+int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
+		size_t offset, size_t len)
+{
+	size_t end, first;
+	int ret;
+
+	if (!len)
+		return 0;
+	if (len > BACKLOG_MAX - backlog->len)
+		return -ENOBUFS;
+	ret = grow(backlog, backlog->len + len);
+	if (ret < 0)
+		return ret;
+	end = (backlog->start + backlog->len) & (backlog->size - 1);
+	first = backlog->size - end < len ? backlog->size - end : len;
+	iov_read(iov, count, offset, backlog->data + end, first);
+	iov_read(iov, count, offset + first, backlog->data, len - first);
+	backlog->len += len;
+	return 0;
+}
+
+size_t backlog_peek(const struct backlog *backlog, struct iovec out[static 2])
+{
+	size_t first = backlog->size - backlog->start;
+
+	if (!backlog->len)
+		return 0;
+	if (first > backlog->len)
+		first = backlog->len;
+	out[0] = (struct iovec){backlog->data + backlog->start, first};
+	if (first == backlog->len)
+		return 1;
+	out[1] = (struct iovec){backlog->data, backlog->len - first};
+	return 2;
+}
+
+void backlog_consume(struct backlog *backlog, size_t len)
+{
+	if (len >= backlog->len) {
+		backlog_clear(backlog);
+		return;
+	}
+	backlog->start = (backlog->start + len) & (backlog->size - 1);
+	backlog->len -= len;
+}
+
+void backlog_clear(struct backlog *backlog)
+{
+	free(backlog->data);
+	*backlog = (struct backlog){0};
+}

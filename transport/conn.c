@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "hybrid.h"
+#include "iov.h"
+#include "log.h"
+
+#define WANT(op) (1u << (op))
+
+/* In which order the notes are told; a REQUEST or RESPONSE opens, an RST ends. */
+static const uint8_t order[] = {
+	PACKET_REQUEST,	       PACKET_RESPONSE, PACKET_CREDIT_UPDATE,
+	PACKET_CREDIT_REQUEST, PACKET_SHUTDOWN, PACKET_RST,
+};
+
+static void close_socket(struct conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	conn->fd = -1;
+	conn->readable = false;
+	backlog_clear(&conn->backlog);
+}
+
+static void die(struct conn *conn)
+{
+	close_socket(conn);
+	conn->want = 0;
+	conn->deadline = 0;
+	conn->state = CONN_DEAD;
+}
+
+/* Over for the host program; the guest will be told. */
+static void end(struct conn *conn)
+{
+	if (conn->state == CONN_LINE || conn->state == CONN_LINGER) {
+		die(conn);
+		return;
+	}
+	close_socket(conn);
+	conn->want = WANT(PACKET_RST);
+	conn->deadline = 0;
+	conn->state = CONN_ENDING;
+}
+
+void conn_reset(struct conn *conn, const char *why)
+{
+	log_debug("connection %u-%u is reset: %s", conn->host_port, conn->guest_port,
+		  why);
+	if (conn->backlog.len)
+		log_limited(
+			LOG_LEVEL_WARNING,
+			"connection %u-%u: %zu bytes from the guest are lost, since "
+			"it is reset: %s",
+			conn->host_port, conn->guest_port, conn->backlog.len, why);
+	end(conn);
+}
+
+void conn_accept(struct conn *conn, int fd, uint64_t now)
+{
+	conn->state = CONN_LINE;
+	conn->fd = fd;
+	conn->batch = 1;
+	conn->deadline = now + CONN_LINE_TIMEOUT;
+}
+
+void conn_dialled(struct conn *conn, int fd)
+{
+	conn->fd = fd;
+	conn->readable = true;
+	conn->deadline = 0;
+	conn->state = CONN_OPEN;
+	conn->want |= WANT(PACKET_RESPONSE);
+}
+
+void conn_request(struct conn *conn, const struct packet *request, int fd, uint64_t now)
+{
+	conn->fd = -1;
+	conn->batch = 1;
+	conn->host_port = request->dst_port;
+	conn->guest_port = request->src_port;
+	credit_hear(&conn->credit, request);
+	if (fd >= 0) {
+		conn_dialled(conn, fd);
+		return;
+	}
+	conn->state = CONN_DIALLING;
+	conn->deadline = now + CONN_DIAL_RETRY;
+	conn->give_up = now + CONN_DIAL_TIMEOUT;
+}
+
+void conn_free(struct conn *conn)
+{
+	close_socket(conn);
+}
+
+static void tell_shutdown(struct conn *conn, uint8_t flags)
+{
+	if ((conn->host_shut & flags) == flags)
+		return;
+	conn->host_shut |= flags;
+	conn->want |= WANT(PACKET_SHUTDOWN);
+}
+
+/* Nobody will read what the guest sends. */
+static void lose_reader(struct conn *conn)
+{
+	if (conn->backlog.len)
+		log_debug(
+			"connection %u-%u: the host program closed and left %zu bytes "
+			"from the guest",
+			conn->host_port, conn->guest_port, conn->backlog.len);
+	backlog_clear(&conn->backlog);
+	conn->hangup = true;
+	tell_shutdown(conn, PACKET_SHUT_RCV);
+}
+
+/*
+ * Brings the two sides' half-closes to their end. Once both directions are over
+ * the guest either gets the RST that it waits for, or has a while to send it.
+ */
+static void settle(struct conn *conn, uint64_t now)
+{
+	if (conn->state != CONN_OPEN)
+		return;
+	if (conn->hangup && (conn->host_shut & PACKET_SHUT_SEND) &&
+	    !(conn->host_shut & PACKET_SHUT_RCV))
+		lose_reader(conn);
+	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn->backlog.len &&
+	    !conn->wr_shut) {
+		conn->wr_shut = true;
+		shutdown(conn->fd, SHUT_WR);
+	}
+	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut) {
+		conn->rd_shut = true;
+		shutdown(conn->fd, SHUT_RD);
+	}
+	if (conn->guest_shut == PACKET_SHUT_BOTH) {
+		if (!conn->backlog.len)
+			end(conn);
+		return;
+	}
+	if (conn->wr_shut && (conn->host_shut & PACKET_SHUT_SEND))
+		tell_shutdown(conn, PACKET_SHUT_BOTH);
+	if (conn->host_shut == PACKET_SHUT_BOTH && !conn->deadline)
+		conn->deadline = now + CONN_CLOSE_TIMEOUT;
+}
+
+/* Bytes written, 0 when the socket is full, -EPIPE, or another negative errno. */
+static ssize_t write_some(struct conn *conn, const struct iovec *iov, size_t count)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
+	ssize_t n;
+
+	do
+		n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return 0;
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+static void flush_backlog(struct conn *conn)
+{
+	struct iovec held[2];
+
+	while (conn->backlog.len && conn->fd >= 0) {
+		ssize_t n = write_some(conn, held, backlog_peek(&conn->backlog, held));
+
+		if (n == -EPIPE) {
+			lose_reader(conn);
+			return;
+		}
+		if (n < 0) {
+			conn_reset(conn, strerror((int)-n));
+			return;
+		}
+		if (!n)
+			return;
+		backlog_consume(&conn->backlog, n);
+		credit_forward(&conn->credit, (uint32_t)n);
+	}
+}
+
+static void note_credit(struct conn *conn)
+{
+	if (conn->state == CONN_OPEN && !(conn->guest_shut & PACKET_SHUT_SEND) &&
+	    credit_should_tell(&conn->credit))
+		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+}
+
+/* Takes the line and nothing behind it, which is the guest's. */
+static void read_line(struct conn *conn, uint32_t events, uint64_t now)
+{
+	char line[HYBRID_LINE_MAX];
+	ssize_t n;
+	int len;
+
+	n = recv(conn->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		die(conn);
+		return;
+	}
+	len = hybrid_parse_connect(line, n, &conn->guest_port);
+	if (len < 0)
+		log_limited(
+			LOG_LEVEL_WARNING,
+			"a host program sent something other than \"CONNECT <port>\", "
+			"it is turned away");
+	if (len < 0 || (len == 0 && (events & (EPOLLRDHUP | EPOLLHUP)))) {
+		die(conn);
+		return;
+	}
+	if (len == 0)
+		return;
+	if (recv(conn->fd, line, len, MSG_DONTWAIT) != len) {
+		die(conn);
+		return;
+	}
+	log_debug("connection %u-%u: asking the guest", conn->host_port,
+		  conn->guest_port);
+	conn->readable = true;
+	conn->state = CONN_REQUESTED;
+	conn->want = WANT(PACKET_REQUEST);
+	conn->deadline = now + CONN_REQUEST_TIMEOUT;
+}
+
+/* A program that has left without a byte for the guest does not want it any more. */
+static void check_requester(struct conn *conn)
+{
+	char byte;
+
+	if (recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		return;
+	if (conn->want & WANT(PACKET_REQUEST))
+		die(conn);
+	else
+		conn_reset(conn, "the host program left before the guest answered");
+}
+
+void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
+{
+	if (conn->fd < 0)
+		return;
+	if (conn->state == CONN_LINE) {
+		read_line(conn, events, now);
+		if (conn->state != CONN_REQUESTED)
+			return;
+	}
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		conn->readable = true;
+	if (events & EPOLLHUP)
+		conn->hangup = true;
+	if (conn->state == CONN_REQUESTED && conn->hangup)
+		check_requester(conn);
+	flush_backlog(conn);
+	if (conn->state == CONN_LINGER && !conn->backlog.len)
+		die(conn);
+	note_credit(conn);
+	settle(conn, now);
+}
+
+static void on_response(struct conn *conn)
+{
+	char line[HYBRID_LINE_MAX];
+	struct iovec iov = {line, hybrid_format_ok(line, conn->host_port)};
+	ssize_t n;
+
+	if (conn->state != CONN_REQUESTED) {
+		conn_reset(conn, "the guest sent a RESPONSE to no REQUEST");
+		return;
+	}
+	conn->state = CONN_OPEN;
+	conn->deadline = 0;
+	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
+	n = write_some(conn, &iov, 1);
+	if (n == -EPIPE)
+		lose_reader(conn);
+	else if (n != (ssize_t)iov.iov_len)
+		conn_reset(conn, "the host program's socket does not take the OK line");
+}
+
+static void on_rst(struct conn *conn)
+{
+	log_debug("connection %u-%u: the guest %s", conn->host_port, conn->guest_port,
+		  conn->state == CONN_REQUESTED ? "refuses" : "has reset it");
+	if (conn->state != CONN_OPEN || !conn->backlog.len) {
+		die(conn);
+		return;
+	}
+	shutdown(conn->fd, SHUT_RD);
+	conn->readable = false;
+	conn->want = 0;
+	conn->deadline = 0;
+	conn->state = CONN_LINGER;
+}
+
+static void on_rw(struct conn *conn, const struct packet *packet,
+		  const struct iovec *payload, size_t count)
+{
+	ssize_t n = 0;
+
+	if (conn->state != CONN_OPEN || (conn->guest_shut & PACKET_SHUT_SEND)) {
+		conn_reset(conn, "the guest sent data where none may come");
+		return;
+	}
+	if (!credit_take(&conn->credit, packet->len)) {
+		conn_reset(conn, "the guest sent more than it had credit for");
+		return;
+	}
+	/* Sent before the guest could know that nobody reads. */
+	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len)
+		return;
+	if (!conn->backlog.len)
+		n = write_some(conn, payload, count);
+	if (n == -EPIPE) {
+		lose_reader(conn);
+		return;
+	}
+	if (n < 0) {
+		conn_reset(conn, strerror((int)-n));
+		return;
+	}
+	credit_forward(&conn->credit, (uint32_t)n);
+	if (backlog_add(&conn->backlog, payload, count, n, packet->len - n) < 0)
+		conn_reset(conn, "out of memory");
+}
+
+void conn_on_packet(struct conn *conn, const struct packet *packet,
+		    const struct iovec *payload, size_t count, uint64_t now)
+{
+	/* What comes behind the end needs no answer: the RST is on its way. */
+	if (conn->state == CONN_ENDING) {
+		if (packet->op == PACKET_RST)
+			die(conn);
+		return;
+	}
+	if (credit_hear(&conn->credit, packet))
+		conn->ask_wait = CONN_ASK_MIN;
+	conn->asked = false;
+	switch ((enum packet_op)packet->op) {
+	case PACKET_RESPONSE:
+		on_response(conn);
+		break;
+	case PACKET_RST:
+		on_rst(conn);
+		break;
+	case PACKET_SHUTDOWN:
+		if (conn->state == CONN_OPEN)
+			conn->guest_shut |= packet->flags & PACKET_SHUT_BOTH;
+		else
+			conn_reset(conn, "the guest closed what was not open");
+		break;
+	case PACKET_RW:
+		on_rw(conn, packet, payload, count);
+		break;
+	case PACKET_CREDIT_UPDATE:
+		break;
+	case PACKET_CREDIT_REQUEST:
+		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+		break;
+	case PACKET_REQUEST:
+	case PACKET_INVALID:
+	case PACKET_OPS:
+		conn_reset(conn, "the guest asks for a connection that it has");
+		break;
+	}
+	note_credit(conn);
+	settle(conn, now);
+}
+
+void conn_on_eof(struct conn *conn, uint64_t now)
+{
+	conn->readable = false;
+	tell_shutdown(conn, PACKET_SHUT_SEND);
+	settle(conn, now);
+}
+
+void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets)
+{
+	credit_sent(&conn->credit, bytes, packets);
+	if (!conn->asked && credit_should_ask(&conn->credit)) {
+		conn->asked = true;
+		conn->want |= WANT(PACKET_CREDIT_REQUEST);
+	}
+}
+
+void conn_on_timeout(struct conn *conn, uint64_t now)
+{
+	conn->deadline = 0;
+	switch (conn->state) {
+	case CONN_LINE:
+		log_limited(LOG_LEVEL_WARNING,
+			    "a host program sent no CONNECT line within %d s, it is "
+			    "turned away",
+			    CONN_LINE_TIMEOUT / 1000);
+		die(conn);
+		break;
+	case CONN_REQUESTED:
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection %u-%u: the guest did not answer within %d s",
+			    conn->host_port, conn->guest_port,
+			    CONN_REQUEST_TIMEOUT / 1000);
+		conn_reset(conn, "the guest did not answer");
+		break;
+	case CONN_DIALLING:
+		conn_reset(conn, "the host program does not accept");
+		break;
+	case CONN_OPEN:
+		if (conn->host_shut == PACKET_SHUT_BOTH) {
+			end(conn);
+			break;
+		}
+		if (conn_is_blocked(conn)) {
+			conn->asked = true;
+			conn->want |= WANT(PACKET_CREDIT_REQUEST);
+		}
+		break;
+	case CONN_ENDING:
+	case CONN_LINGER:
+	case CONN_DEAD:
+		break;
+	}
+	settle(conn, now);
+}
+
+void conn_drop(struct conn *conn)
+{
+	flush_backlog(conn);
+	if (conn->backlog.len)
+		log_limited(
+			LOG_LEVEL_WARNING,
+			"connection %u-%u: %zu bytes from the guest are lost, since "
+			"the host program did not read them in time",
+			conn->host_port, conn->guest_port, conn->backlog.len);
+	die(conn);
+}
+
+static bool has_bytes(const struct conn *conn)
+{
+	return conn->state == CONN_OPEN && conn->readable &&
+	       !(conn->host_shut & PACKET_SHUT_SEND) &&
+	       !(conn->guest_shut & PACKET_SHUT_RCV);
+}
+
+static bool has_room(const struct conn *conn)
+{
+	return credit_bytes(&conn->credit) && credit_packets(&conn->credit);
+}
+
+bool conn_can_send(const struct conn *conn)
+{
+	return has_bytes(conn) && has_room(conn);
+}
+
+bool conn_is_blocked(const struct conn *conn)
+{
+	return has_bytes(conn) && !has_room(conn);
+}
+
+void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
+		 struct packet *packet)
+{
+	*packet = (struct packet){
+		.src_cid = PACKET_HOST_CID,
+		.src_port = conn->host_port,
+		.dst_port = conn->guest_port,
+		.len = len,
+		.type = PACKET_STREAM,
+		.op = op,
+	};
+	credit_tell(&conn->credit, packet);
+}
+
+bool conn_next_packet(struct conn *conn, struct packet *packet)
+{
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (!(conn->want & WANT(order[i])))
+			continue;
+		conn->want &= ~WANT(order[i]);
+		conn_packet(conn, order[i], 0, packet);
+		if (order[i] == PACKET_SHUTDOWN)
+			packet->flags = conn->host_shut;
+		if (order[i] == PACKET_RST)
+			die(conn);
+		return true;
+	}
+	return false;
+}

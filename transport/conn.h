@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection between a guest port and a host program's Unix socket: its
+ * states, what it has to say to the guest, and the way of the guest's bytes to
+ * the socket. The way of the host's bytes to the guest is in to_guest.c.
+ *
+ * Nothing here touches a ring. What is to be sent to the guest is noted as a bit
+ * for each operation, so that however long the guest does not listen, a
+ * connection's share of what waits stays the same; the caller fetches it with
+ * conn_next_packet(). After any call the caller looks at the state: a CONN_DEAD
+ * one is to be taken out and freed with conn_free().
+ */
+#ifndef TRANSPORT_CONN_H
+#define TRANSPORT_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "backlog.h"
+#include "credit.h"
+#include "packet.h"
+
+enum conn_state {
+	CONN_LINE,	/* a host program has yet to send its CONNECT line */
+	CONN_REQUESTED, /* the guest has yet to answer our REQUEST */
+	CONN_DIALLING,	/* the guest asked; the host program's queue is full */
+	CONN_OPEN,
+	CONN_ENDING, /* over; the guest has yet to be sent the RST */
+	CONN_LINGER, /* the guest is done; the socket has yet to take the rest */
+	CONN_DEAD,
+};
+
+/* Milliseconds. */
+enum {
+	CONN_LINE_TIMEOUT = 10000,
+	CONN_REQUEST_TIMEOUT = 10000,
+	CONN_CLOSE_TIMEOUT = 8000,
+	CONN_DIAL_TIMEOUT = 1000,
+	CONN_DIAL_RETRY = 20,
+	CONN_ASK_MIN = 10,
+	CONN_ASK_MAX = 1000,
+};
+
+struct conn {
+	/* The table's and the device's. */
+	uint32_t id;
+	bool bound, in_control, in_ready, in_timers;
+	struct conn *chain;
+	TAILQ_ENTRY(conn) control, ready, timers;
+
+	enum conn_state state;
+	int fd; /* non-blocking, -1 when closed; owned */
+	uint32_t host_port, guest_port;
+	unsigned int want;  /* a bit for each PACKET_* that is to be sent */
+	bool readable;	    /* the socket may have bytes, or its end, to be read */
+	bool hangup;	    /* the host program has closed */
+	bool wr_shut;	    /* the socket was told that no more comes */
+	bool rd_shut;	    /* the socket was told that no more is wanted */
+	bool asked;	    /* a CREDIT_REQUEST has not been answered */
+	uint8_t batch;	    /* chains that the next read is worth */
+	uint8_t guest_shut; /* PACKET_SHUT_* that the guest has said */
+	uint8_t host_shut;  /* those that the guest was, or will be, told */
+	uint16_t ask_wait;  /* ms until the next unprompted question */
+	uint64_t deadline;  /* loop_now() at which conn_on_timeout() is due; 0: never */
+	uint64_t give_up;   /* end of CONN_DIALLING */
+	struct credit credit;
+	struct backlog backlog;
+};
+
+/* A host program has connected. fd becomes the connection's. */
+void conn_accept(struct conn *conn, int fd, uint64_t now);
+
+/* The guest has sent a REQUEST. Without fd (-1), the caller dials again later. */
+void conn_request(struct conn *conn, const struct packet *request, int fd,
+		  uint64_t now);
+/* A later try has given fd. */
+void conn_dialled(struct conn *conn, int fd);
+
+/* Lets go of what the connection holds, as hard as that is for the other sides. */
+void conn_free(struct conn *conn);
+
+/* epoll has something to say about the socket. */
+void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now);
+/* The guest has sent a packet; payload are the packet->len bytes behind it. */
+void conn_on_packet(struct conn *conn, const struct packet *packet,
+		    const struct iovec *payload, size_t count, uint64_t now);
+/* The socket gave its end in place of bytes. */
+void conn_on_eof(struct conn *conn, uint64_t now);
+/* bytes of the socket's are on their way to the guest, as that many packets. */
+void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets);
+void conn_on_timeout(struct conn *conn, uint64_t now);
+
+/* Ends it on both sides at once; why is for the log. */
+void conn_reset(struct conn *conn, const char *why);
+
+/*
+ * The virtual machine is gone: what can be written at once is, and the
+ * connection is dead.
+ */
+void conn_drop(struct conn *conn);
+
+/* Whether there may be bytes for the guest, and room for them there. */
+bool conn_can_send(const struct conn *conn);
+/* Whether there may be bytes, but no room. */
+bool conn_is_blocked(const struct conn *conn);
+
+/* A packet to the guest, without the guest's CID. */
+void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
+		 struct packet *packet);
+/* Takes the next packet that is noted as to be sent; false when there is none. */
+bool conn_next_packet(struct conn *conn, struct packet *packet);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The live connections: by id (for epoll) and by their two ports (for packets).
+ */
+#ifndef TRANSPORT_CONN_TABLE_H
+#define TRANSPORT_CONN_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conn.h"
+
+enum {
+	CONN_TABLE_MAX = 1023,
+	CONN_TABLE_BUCKETS = 1024,
+	CONN_TABLE_SLOT_BITS = 14, /* of an id; the rest counts the slot's uses */
+};
+
+struct conn_table {
+	struct conn *slot[CONN_TABLE_MAX];
+	uint32_t uses[CONN_TABLE_MAX];
+	uint16_t unused[CONN_TABLE_MAX]; /* a stack of free slots */
+	size_t unused_count;
+	struct conn *bucket[CONN_TABLE_BUCKETS];
+	uint32_t seed;
+};
+
+void conn_table_init(struct conn_table *table);
+
+/* How many there are. */
+size_t conn_table_count(const struct conn_table *table);
+
+/*
+ * A new connection, all zero but for its id and a host port that no other has
+ * (from 2^30 up). NULL when there are CONN_TABLE_MAX, or no memory.
+ */
+struct conn *conn_table_add(struct conn_table *table);
+/* Takes it out and frees it, with what it holds. */
+void conn_table_remove(struct conn_table *table, struct conn *conn);
+
+/* NULL for an id that is not in use (any more). */
+struct conn *conn_table_get(const struct conn_table *table, uint32_t id);
+
+/* Makes it known, or unknown, by its ports. */
+void conn_table_bind(struct conn_table *table, struct conn *conn);
+void conn_table_unbind(struct conn_table *table, struct conn *conn);
+struct conn *conn_table_find(const struct conn_table *table, uint32_t host_port,
+			     uint32_t guest_port);
+
+/*
+ * Goes through all of them: *at begins with 0; NULL at the end. The one returned
+ * may be removed.
+ */
+struct conn *conn_table_next(const struct conn_table *table, size_t *at);
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "device.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "from_guest.h"
+#include "log.h"
+#include "to_guest.h"
+
+/* Of virtio-vsock: SOCK_STREAM. */
+#define F_STREAM (1ULL << 0)
+
+#define DEVICE_FEATURES \
+	(F_STREAM | VRING_F_INDIRECT_DESC | VRING_F_EVENT_IDX | VHOST_USER_F_VERSION_1)
+
+static int watch_kick(void *owner, unsigned int index, int kick_fd)
+{
+	struct device *dev = owner;
+
+	return loop_add(dev->loop, kick_fd, EPOLLIN, LOOP_KICK, index);
+}
+
+static void unwatch_kick(void *owner, unsigned int index, int kick_fd)
+{
+	struct device *dev = owner;
+
+	(void)index;
+	loop_remove(dev->loop, kick_fd);
+}
+
+/* Every host program sees its connection close. */
+static void drop_conns(struct device *dev, const char *why)
+{
+	size_t at = 0, count = conn_table_count(&dev->conns);
+	struct conn *conn;
+
+	if (count)
+		log_info("%s: %zu connections are closed", why, count);
+	while ((conn = conn_table_next(&dev->conns, &at))) {
+		conn_drop(conn);
+		device_settle(dev, conn);
+	}
+	dev->strays = 0;
+}
+
+static void start(struct device *dev)
+{
+	struct vring *rx = &dev->front.ring[DEVICE_RX],
+		     *tx = &dev->front.ring[DEVICE_TX];
+
+	/*
+	 * A machine that was only paused goes on at the very place where it
+	 * stopped; after a reboot both rings begin at 0.
+	 */
+	if (!dev->suspended || dev->broken || rx->next_avail != dev->rx_at ||
+	    tx->next_avail != dev->tx_at)
+		drop_conns(dev, "the guest has started anew");
+	dev->suspended = false;
+	dev->broken = false;
+	dev->running = true;
+	dev->tx_pending = true;
+	dev->tx_blocked = false;
+	dev->rx_starved = false;
+	vring_quiet(rx);
+	log_info("the guest's driver is up");
+}
+
+static void stop(struct device *dev)
+{
+	dev->running = false;
+	dev->suspended = true;
+	dev->rx_at = dev->front.ring[DEVICE_RX].next_avail;
+	dev->tx_at = dev->front.ring[DEVICE_TX].next_avail;
+	log_info("the guest's rings are stopped");
+}
+
+static void rings_changed(void *owner)
+{
+	struct device *dev = owner;
+	bool runs = vhost_user_ring_runs(&dev->front, DEVICE_RX) &&
+		    vhost_user_ring_runs(&dev->front, DEVICE_TX);
+
+	if (runs && !dev->running)
+		start(dev);
+	else if (!runs && dev->running)
+		stop(dev);
+}
+
+static void machine_reset(void *owner)
+{
+	struct device *dev = owner;
+
+	dev->suspended = false;
+	drop_conns(dev, "the guest was reset");
+}
+
+static const struct vhost_user_ops front_ops = {
+	.watch = watch_kick,
+	.unwatch = unwatch_kick,
+	.changed = rings_changed,
+	.reset = machine_reset,
+};
+
+void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
+		 struct loop *loop)
+{
+	uint64_t config = htole64(guest_cid);
+
+	memset(dev, 0, sizeof(*dev));
+	dev->guest_cid = guest_cid;
+	dev->uds = uds;
+	dev->loop = loop;
+	memcpy(dev->config, &config, sizeof(config));
+	TAILQ_INIT(&dev->control);
+	TAILQ_INIT(&dev->ready);
+	TAILQ_INIT(&dev->timers);
+	conn_table_init(&dev->conns);
+	vhost_user_init(&dev->front, DEVICE_FEATURES, dev->config, sizeof(dev->config),
+			&front_ops, dev);
+}
+
+static void detach(struct device *dev)
+{
+	loop_remove(dev->loop, dev->front.fd);
+	vhost_user_detach(&dev->front);
+	dev->suspended = false;
+	drop_conns(dev, "the virtual machine is gone");
+}
+
+void device_free(struct device *dev)
+{
+	if (device_is_attached(dev))
+		detach(dev);
+	drop_conns(dev, "this program ends");
+}
+
+int device_attach(struct device *dev, int fd)
+{
+	int ret = loop_add(dev->loop, fd, EPOLLIN, LOOP_FRONT, 0);
+
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	vhost_user_attach(&dev->front, fd);
+	log_info("a front-end has connected");
+	return 0;
+}
+
+bool device_is_attached(const struct device *dev)
+{
+	return dev->front.fd >= 0;
+}
+
+void device_on_front(struct device *dev, uint32_t events)
+{
+	struct error err;
+	int ret;
+
+	(void)events;
+	if (!device_is_attached(dev))
+		return;
+	ret = vhost_user_read(&dev->front, &err);
+	if (ret == 0)
+		return;
+	if (ret == -ECONNRESET)
+		log_info("%s", err.text);
+	else
+		log_error("%s; the front-end's connection is ended", err.text);
+	detach(dev);
+}
+
+void device_on_kick(struct device *dev, uint32_t index)
+{
+	vhost_user_clear_kick(&dev->front, index);
+	if (index == DEVICE_TX)
+		dev->tx_pending = true;
+	else if (index == DEVICE_RX)
+		dev->rx_starved = false;
+}
+
+void device_break(struct device *dev, enum device_ring ring, const struct error *why)
+{
+	log_error("the guest broke its %s ring: %s; its device is stopped until its "
+		  "driver starts again",
+		  ring == DEVICE_RX ? "receive" : "transmit", why->text);
+	vring_signal_error(&dev->front.ring[ring]);
+	dev->broken = true;
+	drop_conns(dev, "the guest broke a ring");
+}
+
+static void unlink_conn(struct device *dev, struct conn *conn)
+{
+	if (conn->in_control)
+		TAILQ_REMOVE(&dev->control, conn, control);
+	if (conn->in_ready)
+		TAILQ_REMOVE(&dev->ready, conn, ready);
+	if (conn->in_timers)
+		TAILQ_REMOVE(&dev->timers, conn, timers);
+}
+
+static void settle_timer(struct device *dev, struct conn *conn)
+{
+	if (conn->deadline && !conn->in_timers)
+		TAILQ_INSERT_TAIL(&dev->timers, conn, timers);
+	else if (!conn->deadline && conn->in_timers)
+		TAILQ_REMOVE(&dev->timers, conn, timers);
+	conn->in_timers = conn->deadline != 0;
+	if (conn->deadline &&
+	    (!dev->next_deadline || conn->deadline < dev->next_deadline))
+		dev->next_deadline = conn->deadline;
+}
+
+void device_settle(struct device *dev, struct conn *conn)
+{
+	bool can_send = conn_can_send(conn);
+
+	if (conn->state == CONN_DEAD) {
+		unlink_conn(dev, conn);
+		conn_table_remove(&dev->conns, conn);
+		return;
+	}
+	/* Known by its ports from the REQUEST on until the guest is done with it. */
+	if (conn->state == CONN_LINGER)
+		conn_table_unbind(&dev->conns, conn);
+	else if (conn->state != CONN_LINE)
+		conn_table_bind(&dev->conns, conn);
+
+	if (conn->want && !conn->in_control)
+		TAILQ_INSERT_TAIL(&dev->control, conn, control);
+	else if (!conn->want && conn->in_control)
+		TAILQ_REMOVE(&dev->control, conn, control);
+	conn->in_control = conn->want != 0;
+
+	if (can_send && !conn->in_ready)
+		TAILQ_INSERT_TAIL(&dev->ready, conn, ready);
+	else if (!can_send && conn->in_ready)
+		TAILQ_REMOVE(&dev->ready, conn, ready);
+	conn->in_ready = can_send;
+
+	/* A guest that stays silent with no room left is asked now and then. */
+	if (conn_is_blocked(conn) && !conn->deadline) {
+		if (conn->ask_wait < CONN_ASK_MIN)
+			conn->ask_wait = CONN_ASK_MIN;
+		conn->deadline = loop_now() + conn->ask_wait;
+		if (conn->ask_wait < CONN_ASK_MAX / 2)
+			conn->ask_wait *= 2;
+		else
+			conn->ask_wait = CONN_ASK_MAX;
+	}
+	settle_timer(dev, conn);
+}
+
+struct conn *device_new_conn(struct device *dev)
+{
+	struct conn *conn = conn_table_add(&dev->conns);
+
+	if (!conn)
+		log_limited(LOG_LEVEL_WARNING,
+			    "%zu connections are all there can be; one more is refused",
+			    conn_table_count(&dev->conns));
+	return conn;
+}
+
+bool device_watch(struct device *dev, struct conn *conn)
+{
+	int ret =
+		loop_add(dev->loop, conn->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+			 LOOP_CONN, conn->id);
+
+	if (ret < 0)
+		conn_reset(conn, strerror(-ret));
+	return ret >= 0;
+}
+
+void device_accept(struct device *dev, int fd)
+{
+	struct conn *conn;
+
+	if (!dev->running || dev->broken) {
+		log_limited(
+			LOG_LEVEL_INFO,
+			"a host program is turned away: the guest's driver is not up");
+		close(fd);
+		return;
+	}
+	conn = device_new_conn(dev);
+	if (!conn) {
+		close(fd);
+		return;
+	}
+	conn_accept(conn, fd, loop_now());
+	device_watch(dev, conn);
+	device_settle(dev, conn);
+}
+
+void device_on_conn(struct device *dev, uint32_t id, uint32_t events)
+{
+	struct conn *conn = conn_table_get(&dev->conns, id);
+
+	if (!conn)
+		return;
+	conn_on_socket(conn, events, loop_now());
+	device_settle(dev, conn);
+}
+
+/* The host program's queue was full: another try. */
+static void redial(struct device *dev, struct conn *conn, uint64_t now)
+{
+	int fd = dial_port(dev->uds, conn->host_port);
+
+	if (fd >= 0) {
+		conn_dialled(conn, fd);
+		device_watch(dev, conn);
+	} else if (fd == -EAGAIN && now < conn->give_up) {
+		conn->deadline = now + CONN_DIAL_RETRY;
+	} else {
+		conn_on_timeout(conn, now);
+	}
+}
+
+static void run_timers(struct device *dev)
+{
+	struct conn *conn, *next;
+	uint64_t now;
+
+	if (!dev->next_deadline)
+		return;
+	now = loop_now();
+	if (now < dev->next_deadline)
+		return;
+	dev->next_deadline = 0;
+	for (conn = TAILQ_FIRST(&dev->timers); conn; conn = next) {
+		next = TAILQ_NEXT(conn, timers);
+		if (conn->deadline <= now) {
+			if (conn->state == CONN_DIALLING)
+				redial(dev, conn, now);
+			else
+				conn_on_timeout(conn, now);
+		}
+		device_settle(dev, conn);
+	}
+}
+
+bool device_run(struct device *dev)
+{
+	bool more = false;
+
+	run_timers(dev);
+	if (!dev->running || dev->broken)
+		return false;
+	if (dev->tx_pending && !dev->tx_blocked)
+		more = from_guest_run(dev);
+	if (!dev->broken && !dev->rx_starved)
+		more |= to_guest_run(dev);
+	return more;
+}
+
+int device_timeout(const struct device *dev)
+{
+	uint64_t now;
+
+	if (!dev->next_deadline)
+		return -1;
+	now = loop_now();
+	return dev->next_deadline > now ? (int)(dev->next_deadline - now) : 0;
+}

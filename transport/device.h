@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vsock device of one virtual machine: joins the rings, the connections and
+ * the host's sockets. from_guest.c and to_guest.c move the packets.
+ */
+#ifndef TRANSPORT_DEVICE_H
+#define TRANSPORT_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "conn_table.h"
+#include "error.h"
+#include "loop.h"
+#include "packet.h"
+#include "vhost_user.h"
+
+enum device_ring {
+	DEVICE_RX, /* to the guest */
+	DEVICE_TX, /* from the guest */
+	DEVICE_EVENT,
+};
+
+enum {
+	DEVICE_STRAYS_MAX = 256, /* RSTs that belong to no connection */
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+struct device {
+	uint64_t guest_cid;
+	const char *uds; /* the guest's ports on the host are <uds>_<port> */
+	struct loop *loop;
+	struct vhost_user front;
+	uint8_t config[8]; /* le64 guest_cid */
+
+	bool running;	 /* both rings may be worked on */
+	bool broken;	 /* the guest broke a ring: nothing until it starts again */
+	bool tx_pending; /* the guest may have sent something */
+	bool tx_blocked; /* it has, but its answer has to wait for room */
+	bool rx_starved; /* something is to be sent, and the guest gave no buffer */
+	bool suspended;	 /* stopped, and may go on where it was */
+	uint16_t rx_at, tx_at; /* where it was */
+
+	struct conn_table conns;
+	struct conn_list control; /* those with packets of their own to send */
+	struct conn_list ready;	  /* those with bytes to send */
+	struct conn_list timers;  /* those with a deadline */
+	uint64_t next_deadline;	  /* no later than the earliest; 0: none */
+
+	struct packet stray[DEVICE_STRAYS_MAX];
+	size_t first_stray, strays;
+
+	struct iovec iov[VRING_PIECES_MAX];	/* of the chains at hand */
+	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
+};
+
+/* uds stays the caller's. */
+void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
+		 struct loop *loop);
+/* Ends the front-end's connection and all others. */
+void device_free(struct device *dev);
+
+/* A front-end has connected; fd becomes the device's. Negative errno. */
+int device_attach(struct device *dev, int fd);
+bool device_is_attached(const struct device *dev);
+void device_on_front(struct device *dev, uint32_t events);
+void device_on_kick(struct device *dev, uint32_t index);
+
+/*
+ * A host program has connected; fd becomes the device's, which closes it at once
+ * when no guest is there or there are too many connections.
+ */
+void device_accept(struct device *dev, int fd);
+void device_on_conn(struct device *dev, uint32_t id, uint32_t events);
+
+/* Does what is to be done now, in bounded time; true when there is more. */
+bool device_run(struct device *dev);
+
+/* Milliseconds until device_run() has something to do by the clock; -1: never. */
+int device_timeout(const struct device *dev);
+
+/* For from_guest.c and to_guest.c. */
+
+/* Puts a connection that something happened to into the lists it belongs in. */
+void device_settle(struct device *dev, struct conn *conn);
+
+/* A new connection in no state yet, or NULL. */
+struct conn *device_new_conn(struct device *dev);
+/* Watches a connection's socket. False: it was reset. */
+bool device_watch(struct device *dev, struct conn *conn);
+
+/* The guest broke a ring: says so, and leaves it alone until it is reset. */
+void device_break(struct device *dev, enum device_ring ring, const struct error *why);
+
+#endif

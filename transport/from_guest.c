@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "from_guest.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "iov.h"
+#include "log.h"
+
+enum {
+	TURN_PACKETS = 256,
+};
+
+/* False when there is no room for one more. */
+static bool queue_reset(struct device *dev, const struct packet *packet)
+{
+	size_t at = (dev->first_stray + dev->strays) % DEVICE_STRAYS_MAX;
+
+	if (dev->strays == DEVICE_STRAYS_MAX)
+		return false;
+	dev->stray[at] = packet_reset(packet);
+	dev->strays++;
+	return true;
+}
+
+/* The guest connects to a port of the host. */
+static bool on_request(struct device *dev, const struct packet *packet)
+{
+	struct conn *conn;
+	int fd;
+
+	/* Whatever comes of it, there must be room to say no. */
+	if (dev->strays == DEVICE_STRAYS_MAX)
+		return false;
+	fd = dial_port(dev->uds, packet->dst_port);
+	if (fd < 0 && fd != -EAGAIN) {
+		if (fd == -ENOENT || fd == -ECONNREFUSED)
+			log_debug("the guest asks for port %u, where nobody listens",
+				  packet->dst_port);
+		else
+			log_limited(LOG_LEVEL_WARNING, "cannot connect to %s_%u: %s",
+				    dev->uds, packet->dst_port, strerror(-fd));
+		return queue_reset(dev, packet);
+	}
+	conn = device_new_conn(dev);
+	if (!conn) {
+		if (fd >= 0)
+			close(fd);
+		return queue_reset(dev, packet);
+	}
+	conn_request(conn, packet, fd, loop_now());
+	if (fd >= 0)
+		device_watch(dev, conn);
+	log_debug("connection %u-%u: the guest has asked for it", conn->host_port,
+		  conn->guest_port);
+	device_settle(dev, conn);
+	return true;
+}
+
+/* False when the packet must wait. */
+static bool handle(struct device *dev, const struct vring_chain *chain)
+{
+	uint8_t header[PACKET_HEADER_SIZE];
+	enum packet_verdict verdict;
+	struct packet packet;
+	struct conn *conn;
+	const char *why;
+	size_t n;
+
+	if (iov_read(chain->iov, chain->n_read, 0, header, sizeof(header)) <
+	    sizeof(header)) {
+		log_limited(LOG_LEVEL_WARNING,
+			    "the guest sent %zu bytes, which is no packet; dropped",
+			    chain->read_len);
+		return true;
+	}
+	packet_decode(&packet, header);
+	verdict = packet_check(&packet, dev->guest_cid,
+			       chain->read_len - PACKET_HEADER_SIZE, &why);
+	conn = verdict == PACKET_DROP
+		       ? NULL
+		       : conn_table_find(&dev->conns, packet.dst_port, packet.src_port);
+	if (verdict != PACKET_ACCEPT) {
+		bool aims = conn && packet.dst_cid == PACKET_HOST_CID &&
+			    packet.type == PACKET_STREAM;
+
+		if (verdict == PACKET_REJECT && !aims && !queue_reset(dev, &packet))
+			return false;
+		log_limited(LOG_LEVEL_WARNING,
+			    "a packet (%s) from the guest's port %u to port %u of CID "
+			    "%llu is %s: %s",
+			    packet_op_name(packet.op), packet.src_port, packet.dst_port,
+			    (unsigned long long)packet.dst_cid,
+			    verdict == PACKET_DROP ? "dropped" : "answered with RST",
+			    why);
+		if (verdict == PACKET_REJECT && aims) {
+			conn_reset(conn, why);
+			device_settle(dev, conn);
+		}
+		return true;
+	}
+	if (!conn) {
+		if (packet.op == PACKET_RST)
+			return true;
+		if (packet.op == PACKET_REQUEST)
+			return on_request(dev, &packet);
+		return queue_reset(dev, &packet);
+	}
+	n = iov_slice(dev->payload, VRING_PIECES_MAX, chain->iov, chain->n_read,
+		      PACKET_HEADER_SIZE, packet.len);
+	conn_on_packet(conn, &packet, dev->payload, n, loop_now());
+	device_settle(dev, conn);
+	return true;
+}
+
+bool from_guest_run(struct device *dev)
+{
+	struct vring *tx = &dev->front.ring[DEVICE_TX];
+	bool more = true;
+
+	for (int budget = TURN_PACKETS; budget && more; budget--) {
+		struct vring_chain chain;
+		struct error err;
+		int ret = vring_pop(tx, &dev->front.memory, dev->iov, VRING_PIECES_MAX,
+				    &chain, &err);
+
+		if (ret < 0) {
+			device_break(dev, DEVICE_TX, &err);
+			return false;
+		}
+		if (ret == 0) {
+			more = vring_wait(tx);
+			continue;
+		}
+		if (!handle(dev, &chain)) {
+			vring_unpop(tx, 1);
+			dev->tx_blocked = true;
+			more = false;
+			break;
+		}
+		vring_push(tx, &chain, 0);
+	}
+	vring_commit(tx);
+	if (!dev->tx_blocked)
+		dev->tx_pending = more;
+	return more;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "to_guest.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "iov.h"
+#include "log.h"
+
+enum {
+	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */
+	BATCH_CHAINS = 32,     /* packets that one read may fill */
+	BATCH_BYTES = 1 << 16, /* a connection's share before the next one's turn */
+};
+
+enum outcome {
+	SENT,
+	STARVED, /* the guest has given no buffer */
+	BROKEN,
+};
+
+static enum outcome fail(struct device *dev, const struct error *err)
+{
+	device_break(dev, DEVICE_RX, err);
+	return BROKEN;
+}
+
+/* Takes a chain that has room for a header and, if payload is asked for, more. */
+static int take_chain(struct device *dev, struct iovec *iov, size_t max, size_t payload,
+		      struct vring_chain *chain, struct error *err)
+{
+	int ret = vring_pop(&dev->front.ring[DEVICE_RX], &dev->front.memory, iov, max,
+			    chain, err);
+
+	if (ret > 0 && chain->write_len < PACKET_HEADER_SIZE + payload)
+		return error_set(err, -EINVAL, "a buffer of %zu bytes",
+				 chain->write_len);
+	return ret;
+}
+
+static void put_packet(struct device *dev, const struct vring_chain *chain,
+		       struct packet *packet)
+{
+	uint8_t header[PACKET_HEADER_SIZE];
+
+	packet->dst_cid = dev->guest_cid;
+	packet_encode(packet, header);
+	iov_write(chain->iov + chain->n_read, chain->n_write, 0, header,
+		  sizeof(header));
+	vring_push(&dev->front.ring[DEVICE_RX], chain,
+		   PACKET_HEADER_SIZE + packet->len);
+}
+
+static enum outcome send_strays(struct device *dev)
+{
+	while (dev->strays) {
+		struct vring_chain chain;
+		struct error err;
+		int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain, &err);
+
+		if (ret < 0)
+			return fail(dev, &err);
+		if (ret == 0)
+			return STARVED;
+		put_packet(dev, &chain, &dev->stray[dev->first_stray]);
+		dev->first_stray = (dev->first_stray + 1) % DEVICE_STRAYS_MAX;
+		dev->strays--;
+		dev->tx_blocked = false;
+	}
+	return SENT;
+}
+
+static enum outcome send_control(struct device *dev)
+{
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&dev->control))) {
+		while (conn->want) {
+			struct vring_chain chain;
+			struct packet packet;
+			struct error err;
+			int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain,
+					     &err);
+
+			if (ret < 0)
+				return fail(dev, &err);
+			if (ret == 0)
+				return STARVED;
+			if (!conn_next_packet(conn, &packet)) {
+				vring_unpop(&dev->front.ring[DEVICE_RX], 1);
+				conn->want = 0;
+				break;
+			}
+			put_packet(dev, &chain, &packet);
+		}
+		device_settle(dev, conn);
+	}
+	return SENT;
+}
+
+/* Chains that one read is going to fill. */
+struct batch {
+	struct vring_chain chain[BATCH_CHAINS];
+	size_t room[BATCH_CHAINS]; /* payload bytes that each may have */
+	size_t chains, pieces, payload_pieces;
+	size_t bytes;
+};
+
+/* As many chains as the connection may fill now. 0 and at least one, or why not. */
+static enum outcome gather(struct device *dev, const struct conn *conn,
+			   struct batch *batch)
+{
+	size_t max = credit_bytes(&conn->credit);
+	size_t chains = credit_packets(&conn->credit);
+
+	if (max > BATCH_BYTES)
+		max = BATCH_BYTES;
+	if (chains > conn->batch)
+		chains = conn->batch;
+	while (batch->chains < chains && batch->bytes < max &&
+	       batch->payload_pieces < VRING_PIECES_MAX) {
+		struct vring_chain *chain = &batch->chain[batch->chains];
+		struct error err;
+		size_t room;
+		int ret = take_chain(dev, dev->iov + batch->pieces,
+				     VRING_PIECES_MAX - batch->pieces, 1, chain, &err);
+
+		if (ret == 0 || (ret == -ENOBUFS && batch->chains))
+			break;
+		if (ret < 0)
+			return fail(dev, &err);
+		room = chain->write_len - PACKET_HEADER_SIZE;
+		if (room > max - batch->bytes)
+			room = max - batch->bytes;
+		batch->payload_pieces +=
+			iov_slice(dev->payload + batch->payload_pieces,
+				  VRING_PIECES_MAX - batch->payload_pieces,
+				  chain->iov + chain->n_read, chain->n_write,
+				  PACKET_HEADER_SIZE, room);
+		batch->pieces += chain->n_read + chain->n_write;
+		batch->room[batch->chains++] = room;
+		batch->bytes += room;
+	}
+	return batch->chains ? SENT : STARVED;
+}
+
+static void put_batch(struct device *dev, struct conn *conn, const struct batch *batch,
+		      size_t bytes)
+{
+	size_t left = bytes, used = 0;
+
+	while (left) {
+		size_t part = batch->room[used] < left ? batch->room[used] : left;
+		struct packet packet;
+
+		conn_packet(conn, PACKET_RW, (uint32_t)part, &packet);
+		put_packet(dev, &batch->chain[used++], &packet);
+		left -= part;
+	}
+	vring_unpop(&dev->front.ring[DEVICE_RX], batch->chains - used);
+	conn_on_sent(conn, (uint32_t)bytes, (uint32_t)used);
+	/* A stream that fills what it is given gets more the next time. */
+	if (bytes == batch->bytes && conn->batch <= BATCH_CHAINS / 2)
+		conn->batch *= 2;
+	else if (used < conn->batch)
+		conn->batch = used;
+}
+
+/* One read from a connection's socket into the guest's memory. */
+static enum outcome send_data(struct device *dev, struct conn *conn)
+{
+	struct batch batch = {.chains = 0};
+	enum outcome outcome = gather(dev, conn, &batch);
+	ssize_t n;
+
+	if (outcome != SENT)
+		return outcome;
+	n = readv(conn->fd, dev->payload, (int)batch.payload_pieces);
+	if (n > 0) {
+		put_batch(dev, conn, &batch, n);
+		return SENT;
+	}
+	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
+	if (n == 0) {
+		conn_on_eof(conn, loop_now());
+	} else if (errno == EAGAIN) {
+		conn->readable = false;
+	} else if (errno == EFAULT) {
+		struct error err;
+
+		error_set(&err, -EFAULT, "memory behind a buffer is gone");
+		return fail(dev, &err);
+	} else if (errno != EINTR) {
+		conn_reset(conn, strerror(errno));
+	}
+	return SENT;
+}
+
+static enum outcome send_some(struct device *dev, bool *more)
+{
+	enum outcome outcome = SENT;
+
+	for (int rounds = TURN_ROUNDS; rounds; rounds--) {
+		struct conn *conn;
+
+		outcome = send_strays(dev);
+		if (outcome == SENT)
+			outcome = send_control(dev);
+		conn = TAILQ_FIRST(&dev->ready);
+		if (outcome != SENT || !conn)
+			return outcome;
+		outcome = send_data(dev, conn);
+		if (outcome != SENT)
+			return outcome;
+		/* To the end of the queue: the next one's turn. */
+		TAILQ_REMOVE(&dev->ready, conn, ready);
+		conn->in_ready = false;
+		device_settle(dev, conn);
+	}
+	*more = true;
+	return outcome;
+}
+
+bool to_guest_run(struct device *dev)
+{
+	struct vring *rx = &dev->front.ring[DEVICE_RX];
+	bool more = false;
+
+	if (!dev->strays && TAILQ_EMPTY(&dev->control) && TAILQ_EMPTY(&dev->ready))
+		return false;
+	switch (send_some(dev, &more)) {
+	case BROKEN:
+		return false;
+	case STARVED:
+		vring_commit(rx);
+		more = vring_wait(rx);
+		dev->rx_starved = !more;
+		break;
+	case SENT:
+		vring_commit(rx);
+		vring_quiet(rx);
+		break;
+	}
+	/* Room for answers lets a transmit ring that waited for it go on. */
+	return more || (dev->tx_pending && !dev->tx_blocked);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A split virtqueue from the device's side (virtio 1.2, section 2.7), over
+ * memory that the guest writes at any time. What is read is read once and
+ * checked; a ring that breaks the rules gives an error and is not to be used any
+ * further.
+ *
+ * Chains are taken in order and given back in order. Between the two nothing is
+ * published, so that what was taken and not used can be put back, and a batch
+ * costs one update of the used index and at most one interrupt.
+ */
+#ifndef TRANSPORT_VRING_H
+#define TRANSPORT_VRING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "error.h"
+#include "memory.h"
+
+enum {
+	VRING_NUM_MAX = 32768,	/* entries; the specification's limit */
+	VRING_CHAIN_MAX = 1024, /* descriptors in one chain */
+	VRING_PIECES_MAX =
+		1024, /* pieces of memory of one chain, as readv takes them */
+};
+
+/* Feature bits that matter here (virtio 1.2, section 6). */
+#define VRING_F_INDIRECT_DESC (1ULL << 28)
+#define VRING_F_EVENT_IDX     (1ULL << 29)
+
+struct vring_desc {
+	uint64_t addr; /* guest physical, little-endian as all of these */
+	uint32_t len;
+	uint16_t flags;
+	uint16_t next;
+};
+
+enum {
+	VRING_DESC_NEXT = 1,
+	VRING_DESC_WRITE = 2,
+	VRING_DESC_INDIRECT = 4,
+	VRING_AVAIL_NO_INTERRUPT = 1, /* avail flags */
+	VRING_USED_NO_NOTIFY = 1,     /* used flags */
+};
+
+struct vring_used_elem {
+	uint32_t id;
+	uint32_t len;
+};
+
+struct vring {
+	/* As the front-end sets it. */
+	uint32_t num;
+	uint64_t desc_user, avail_user, used_user;
+	int kick_fd, call_fd, err_fd; /* -1: none. Owned. */
+	bool enabled;
+
+	/* While it is started. */
+	bool started;
+	bool event_idx, indirect;
+	const struct vring_desc *desc;
+	uint16_t *avail; /* flags, idx, ring[num], used_event */
+	uint16_t *used;	 /* flags, idx, then elements, then avail_event */
+	struct vring_used_elem *used_ring;
+	uint16_t next_avail;   /* the next chain to take */
+	uint16_t seen_avail;   /* the guest's index as last read */
+	uint16_t next_used;    /* where the next chain given back goes */
+	uint16_t told_used;    /* the index as published */
+	bool signalled;	       /* signalled_used means something */
+	uint16_t signalled_at; /* index at which the guest was last interrupted */
+};
+
+/* A chain that was taken: iov[0..n_read) to be read, then n_write to be written. */
+struct vring_chain {
+	uint16_t head;
+	size_t n_read, n_write;
+	size_t read_len, write_len; /* bytes */
+	struct iovec *iov;
+};
+
+void vring_init(struct vring *ring);
+/* Closes the descriptors and forgets everything. */
+void vring_reset(struct vring *ring);
+
+/*
+ * Finds the three parts of the ring in memory. To be called before the ring runs
+ * and again when the memory has changed. Negative errno.
+ */
+int vring_resolve(struct vring *ring, const struct memory *memory, struct error *err);
+
+/* Resolves, reads where the used index is, and may then be taken from. */
+int vring_start(struct vring *ring, const struct memory *memory, uint64_t features,
+		struct error *err);
+void vring_stop(struct vring *ring);
+
+/*
+ * Takes the next chain; its pieces are put into iov. 1 and a chain, 0 when there
+ * is none, -ENOBUFS when max pieces do not suffice (nothing is taken then; a
+ * caller that gave VRING_PIECES_MAX may take it for an error), any other negative
+ * errno when the ring is broken.
+ */
+int vring_pop(struct vring *ring, const struct memory *memory, struct iovec *iov,
+	      size_t max, struct vring_chain *chain, struct error *err);
+
+/* Puts the count chains taken last, and not given back, where they were. */
+void vring_unpop(struct vring *ring, unsigned int count);
+
+/* Gives a chain back, of which len bytes were written. Seen with vring_commit(). */
+void vring_push(struct vring *ring, const struct vring_chain *chain, uint32_t len);
+
+/* Publishes what was given back and interrupts the guest if it wants that. */
+void vring_commit(struct vring *ring);
+
+/*
+ * Asks to be kicked for the next chain. True when there is one already, which
+ * then comes without a kick.
+ */
+bool vring_wait(struct vring *ring);
+/* Asks not to be kicked. */
+void vring_quiet(struct vring *ring);
+
+/* Tells the front-end that the ring is broken. */
+void vring_signal_error(struct vring *ring);
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vsockd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "dial.h"
+#include "listener.h"
+#include "log.h"
+#include "loop.h"
+
+enum {
+	/* Connections, what a front-end brings along, and our own. */
+	FILES_WANTED = CONN_TABLE_MAX + 64,
+	ACCEPTS = 32, /* in one turn */
+	RETRY_MS = 100,
+};
+
+struct vsockd {
+	struct loop loop;
+	int signal_fd;
+	struct listener front, host;
+	uint64_t retry_at; /* when the host listener is watched again; 0: it is */
+	bool stop;
+	struct device device;
+};
+
+static void on_signal(struct vsockd *d, const struct loop_event *ev)
+{
+	struct signalfd_siginfo info;
+
+	(void)ev;
+	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	log_info("signal %u: ending", info.ssi_signo);
+	d->stop = true;
+}
+
+static void on_front_listener(struct vsockd *d, const struct loop_event *ev)
+{
+	int fd = listener_accept(&d->front);
+
+	(void)ev;
+	if (fd < 0) {
+		if (fd != -EAGAIN && fd != -ECONNABORTED)
+			log_limited(LOG_LEVEL_ERROR, "cannot accept a front-end: %s",
+				    strerror(-fd));
+		return;
+	}
+	if (device_is_attached(&d->device)) {
+		log_limited(
+			LOG_LEVEL_WARNING,
+			"a second front-end is turned away: one virtual machine uses "
+			"this device");
+		close(fd);
+		return;
+	}
+	fd = device_attach(&d->device, fd);
+	if (fd < 0)
+		log_error("cannot watch the front-end: %s", strerror(-fd));
+}
+
+static void on_front(struct vsockd *d, const struct loop_event *ev)
+{
+	device_on_front(&d->device, ev->events);
+}
+
+static void on_kick(struct vsockd *d, const struct loop_event *ev)
+{
+	device_on_kick(&d->device, ev->id);
+}
+
+static void on_host_listener(struct vsockd *d, const struct loop_event *ev)
+{
+	(void)ev;
+	for (int i = 0; i < ACCEPTS; i++) {
+		int fd = listener_accept(&d->host);
+
+		if (fd == -EAGAIN)
+			return;
+		if (fd == -ECONNABORTED)
+			continue;
+		if (fd < 0) {
+			/* The shortage stays reported: not to spin, look later. */
+			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
+				    d->host.path, strerror(-fd));
+			loop_remove(&d->loop, d->host.fd);
+			d->retry_at = loop_now() + RETRY_MS;
+			return;
+		}
+		device_accept(&d->device, fd);
+	}
+}
+
+static void on_conn(struct vsockd *d, const struct loop_event *ev)
+{
+	device_on_conn(&d->device, ev->id, ev->events);
+}
+
+static void (*const handlers[LOOP_TYPES])(struct vsockd *,
+					  const struct loop_event *) = {
+	[LOOP_SIGNAL] = on_signal,
+	[LOOP_FRONT_LISTENER] = on_front_listener,
+	[LOOP_FRONT] = on_front,
+	[LOOP_KICK] = on_kick,
+	[LOOP_HOST_LISTENER] = on_host_listener,
+	[LOOP_CONN] = on_conn,
+};
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < FILES_WANTED)
+		log_warning(
+			"only %llu files may be open, %d are needed for %d connections",
+			(unsigned long long)limit.rlim_cur, FILES_WANTED,
+			CONN_TABLE_MAX);
+}
+
+/* A front-end that shrinks the memory that it shares leaves nothing to go on with. */
+static void on_sigbus(int signo)
+{
+	static const char text[] =
+		"vsockd: error: the guest's memory was taken away; ending\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)n;
+	_exit(signo == SIGBUS ? 1 : 2);
+}
+
+static int open_signals(struct vsockd *d, struct error *err)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+	struct sigaction bus = {.sa_handler = on_sigbus};
+	sigset_t set;
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGBUS, &bus, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signal_fd < 0)
+		return error_set(err, -errno, "cannot make a signalfd: %s",
+				 strerror(errno));
+	return 0;
+}
+
+static int watch(struct vsockd *d, int fd, enum loop_type type, struct error *err)
+{
+	int ret = loop_add(&d->loop, fd, EPOLLIN, type, 0);
+
+	if (ret < 0)
+		return error_set(err, ret, "cannot watch a descriptor: %s",
+				 strerror(-ret));
+	return 0;
+}
+
+static int begin(struct vsockd *d, const struct vsockd_options *options,
+		 struct error *err)
+{
+	int ret = dial_check(options->uds, err);
+
+	if (ret < 0)
+		return ret;
+	ret = open_signals(d, err);
+	if (ret < 0)
+		return ret;
+	ret = listener_open(&d->host, options->uds, err);
+	if (ret < 0)
+		return ret;
+	ret = listener_open(&d->front, options->vhost_user, err);
+	if (ret < 0)
+		return ret;
+	ret = watch(d, d->signal_fd, LOOP_SIGNAL, err);
+	if (ret == 0)
+		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
+	if (ret == 0)
+		ret = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
+	return ret;
+}
+
+static int sooner(int a, int b)
+{
+	if (a < 0 || (b >= 0 && b < a))
+		return b;
+	return a;
+}
+
+static int timeout_of(const struct vsockd *d, bool more)
+{
+	int retry = -1;
+
+	if (more)
+		return 0;
+	if (d->retry_at) {
+		uint64_t now = loop_now();
+
+		retry = d->retry_at > now ? (int)(d->retry_at - now) : 0;
+	}
+	return sooner(retry, device_timeout(&d->device));
+}
+
+static int serve(struct vsockd *d, struct error *err)
+{
+	struct loop_event events[LOOP_EVENTS_MAX];
+	bool more = false;
+
+	while (!d->stop) {
+		int n = loop_wait(&d->loop, events, timeout_of(d, more));
+
+		if (n < 0)
+			return error_set(err, n, "cannot wait for events: %s",
+					 strerror(-n));
+		for (int i = 0; i < n; i++) {
+			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
+				handlers[events[i].type](d, &events[i]);
+		}
+		if (d->retry_at && loop_now() >= d->retry_at) {
+			d->retry_at = 0;
+			n = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
+			if (n < 0)
+				return n;
+		}
+		more = device_run(&d->device);
+	}
+	return 0;
+}
+
+int vsockd_run(const struct vsockd_options *options, struct error *err)
+{
+	struct vsockd *d = calloc(1, sizeof(*d));
+	int ret;
+
+	if (!d)
+		return error_set(err, -ENOMEM, "out of memory");
+	d->signal_fd = -1;
+	d->front.fd = -1;
+	d->host.fd = -1;
+	raise_file_limit();
+	ret = loop_init(&d->loop);
+	if (ret < 0) {
+		free(d);
+		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
+	}
+	device_init(&d->device, options->cid, options->uds, &d->loop);
+	ret = begin(d, options, err);
+	if (ret == 0) {
+		log_info("ready: front-end at %s, host programs at %s",
+			 options->vhost_user, options->uds);
+		ret = serve(d, err);
+	}
+	device_free(&d->device);
+	listener_close(&d->front);
+	listener_close(&d->host);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+	loop_free(&d->loop);
+	free(d);
+	return ret;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon: two listening sockets, one device, one loop.
+ */
+#ifndef TRANSPORT_VSOCKD_H
+#define TRANSPORT_VSOCKD_H
+
+#include <stdint.h>
+
+#include "error.h"
+
+struct vsockd_options {
+	uint32_t cid;		/* of the guest */
+	const char *vhost_user; /* where the front-end connects */
+	const char *uds;	/* where host programs connect */
+};
+
+enum {
+	VSOCKD_CID_MIN = 3, /* 0, 1, 2 and 2^32 - 1 have other meanings */
+};
+
+/*
+ * Runs until SIGTERM or SIGINT: 0. Negative errno when it could not begin or go
+ * on. Changes the process's signal mask and its limit of open files.
+ */
+int vsockd_run(const struct vsockd_options *options, struct error *err);
+
+#endif
