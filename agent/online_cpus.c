@@ -74,8 +74,8 @@ static void send_reply(struct work *work, Vmctl__Agent__V1__Cpus *cpus,
 		failed += !!work->results[i].error;
 	}
 	agent_log(failed ? AGENT_LOG_WARNING : AGENT_LOG_INFO,
-		  "OnlineCpus: %zu CPUs, of which %zu failed; %zu online now", work->n, failed,
-		  cpus->n_online);
+		  "OnlineCpus: %zu CPUs, of which %zu failed; %zu online now", work->n,
+		  failed, cpus->n_online);
 	response.n_results = work->n;
 	response.results = list;
 	response.cpus = cpus;

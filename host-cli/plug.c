@@ -19,6 +19,7 @@ void plug_init(struct plug *p, const struct vm *vm, const struct slots_wish *wis
 	p->vm = vm;
 	p->wish = wish;
 	p->deadline = deadline;
+	p->cleanup_ms = PLUG_CLEANUP_MS;
 	p->report = report;
 	p->qmp.fd = -1;
 	p->upcall.fd = -1;
@@ -112,7 +113,8 @@ enum status plug_refused(struct plug *p, const struct upcall_result *result)
 	if (result->ret == -ENOSPC && p->created)
 		return report_fail(p->report, STATUS_REFUSED,
 				   "the guest's kernel has no slot left for so many "
-				   "CPUs: %s; boot it with a larger possible_cpus=",
+				   "CPUs: %s; boot it with a larger possible_cpus= "
+				   "(vmctl(1), GUESTS)",
 				   reason);
 	return report_fail(p->report, STATUS_REFUSED,
 			   "the guest refused the request%s: %s (%s)", which, reason,

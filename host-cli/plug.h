@@ -42,6 +42,7 @@ struct plug {
 	struct report *report;
 	const struct slots_wish *wish;
 	deadline_t deadline;
+	int64_t cleanup_ms; /* PLUG_CLEANUP_MS, unless a test has less patience */
 
 	struct qmp qmp;
 	struct rpc agent;

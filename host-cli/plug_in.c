@@ -219,7 +219,7 @@ static void forget_in_guest(struct plug *p, deadline_t deadline)
 /* Everything that can be tried; how many vCPUs QEMU then has left, or -errno. */
 static int take_back(struct plug *p, struct error *err)
 {
-	deadline_t deadline = deadline_after_ms(PLUG_CLEANUP_MS);
+	deadline_t deadline = deadline_after_ms(p->cleanup_ms);
 	int ret, left;
 
 	if (p->qmp.fd < 0) {

@@ -72,13 +72,13 @@ static int await_late(struct plug *p, struct upcall_result *result, struct error
 
 	report_fail(p->report, STATUS_TIMEOUT, "--timeout of %.3g s passed: %s",
 		    (double)p->report->options->timeout_ms / 1000, first.text);
-	p->deadline = deadline_after_ms(PLUG_CLEANUP_MS);
+	p->deadline = deadline_after_ms(p->cleanup_ms);
 	ret = upcall_receive(&p->upcall, result, p->deadline, err);
 	if (ret)
 		report_fail_more(p->report, STATUS_HALF_PLUGGED,
 				 ", nor in the %d s after it; whether the CPUs are "
 				 "gone is not known: see vmctl info %s",
-				 PLUG_CLEANUP_MS / 1000, p->vm->name);
+				 (int)(p->cleanup_ms / 1000), p->vm->name);
 	else if (result->ret)
 		report_fail_more(p->report,
 				 result->stuck ? STATUS_HALF_PLUGGED : STATUS_OK,

@@ -18,7 +18,13 @@
 #include "verbs.h"
 
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path))
-#define VALUE_MAX	1024
+/*
+ * SeaBIOS drops an MP table above 600 bytes (its src/fw/biostables.c). Each CPU
+ * takes 20 of them and each PCI interrupt 8: 18 CPUs fit with few devices.
+ */
+#define MP_TABLE_CPUS 16
+
+#define VALUE_MAX 1024
 
 struct machine;
 
@@ -224,6 +230,11 @@ static enum status check(struct args *a, struct report *r)
 			(unsigned long long)a->max_cpus, (unsigned long long)a->cpus);
 	if (a->max_cpus + a->spare > SLOTS_MAX)
 		return report_fail(r, STATUS_USAGE, "%d CPUs at most", SLOTS_MAX);
+	if (a->max_cpus + a->spare > MP_TABLE_CPUS)
+		report_warn(r,
+			    "above %d slots SeaBIOS may leave the MP table out, and a "
+			    "guest without ACPI then finds one CPU",
+			    MP_TABLE_CPUS);
 	return STATUS_OK;
 }
 

@@ -327,13 +327,21 @@ static void io_work(struct work_struct *work)
 	}
 }
 
+static bool full(void)
+{
+	return atomic_read(&conns.count) >= READ_ONCE(conn_max);
+}
+
 int conn_open(struct socket *sock)
 {
 	struct conn *conn;
 
-	if (atomic_read(&conns.count) >= READ_ONCE(conn_max)) {
+	/* Those whose client has left, but whose work has yet to run, do not count. */
+	if (full())
+		flush_workqueue(conns.io);
+	if (full()) {
 		pr_warn_ratelimited("closed a connection: there are %u already\n",
-				    READ_ONCE(conn_max));
+				    atomic_read(&conns.count));
 		return -EMFILE;
 	}
 	conn = kzalloc(sizeof(*conn), GFP_KERNEL);

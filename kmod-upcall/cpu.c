@@ -103,8 +103,8 @@ static int check_list(const struct target *targets, u32 count, struct report *re
 }
 
 /*
- * Asks QEMU, where it can be asked. A vCPU that is not there costs a 10 s wait for
- * it, and 6.1 cannot start that CPU number any more after one such failure.
+ * Asks QEMU, where it can be asked: to start a vCPU that is not there takes the
+ * kernel 10 s, and before 6.9 costs a CPU number as well (compat.h).
  */
 static int check_vcpu(struct target *target, u32 index, struct report *report)
 {

@@ -2,6 +2,7 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -381,6 +382,11 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 
 void conn_on_eof(struct conn *conn, uint64_t now)
 {
+	struct pollfd p = {.fd = conn->fd};
+
+	/* The event that says so may be yet to come; one packet says both. */
+	if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+		conn->hangup = true;
 	conn->readable = false;
 	tell_shutdown(conn, PACKET_SHUT_SEND);
 	settle(conn, now);

@@ -62,6 +62,7 @@ static void start(struct device *dev)
 	dev->suspended = false;
 	dev->broken = false;
 	dev->running = true;
+	dev->told_down = false;
 	dev->tx_pending = true;
 	dev->tx_blocked = false;
 	dev->rx_starved = false;
@@ -282,9 +283,11 @@ void device_accept(struct device *dev, int fd)
 	struct conn *conn;
 
 	if (!dev->running || dev->broken) {
-		log_limited(
-			LOG_LEVEL_INFO,
-			"a host program is turned away: the guest's driver is not up");
+		/* They come back every few milliseconds: once is enough. */
+		if (!dev->told_down)
+			log_info("a host program is turned away: the guest's driver is "
+				 "not up");
+		dev->told_down = true;
 		close(fd);
 		return;
 	}

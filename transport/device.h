@@ -41,6 +41,7 @@ struct device {
 	bool tx_blocked; /* it has, but its answer has to wait for room */
 	bool rx_starved; /* something is to be sent, and the guest gave no buffer */
 	bool suspended;	 /* stopped, and may go on where it was */
+	bool told_down;	 /* it was logged that a host program found no guest */
 	uint16_t rx_at, tx_at; /* where it was */
 
 	struct conn_table conns;

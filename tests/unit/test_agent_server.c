@@ -258,6 +258,20 @@ static void requests_before_a_half_close_are_answered(void **state)
 	close(fd);
 }
 
+static void a_frame_that_is_cut_short_is_logged(void **state)
+{
+	struct ttrpc_header h = {.length = 100, .stream_id = 1, .type = TTRPC_REQUEST};
+	uint8_t header[TTRPC_HEADER_SIZE];
+	int fd = dial(*state);
+
+	ttrpc_header_encode(&h, header);
+	send_bytes(fd, header, sizeof(header));
+	shutdown(fd, SHUT_WR);
+	expect_closed(fd);
+	assert_true(log_has(*state, "ended within a frame"));
+	close(fd);
+}
+
 static void stream_ids_must_be_odd_and_ascend(void **state)
 {
 	int fd = dial(*state);
@@ -353,6 +367,7 @@ int main(void)
 		test(a_frame_may_come_byte_by_byte),
 		test(many_requests_in_flight_get_each_its_own_answer),
 		test(requests_before_a_half_close_are_answered),
+		test(a_frame_that_is_cut_short_is_logged),
 		test(stream_ids_must_be_odd_and_ascend),
 		test(frames_of_the_wrong_type_are_refused),
 		test(a_stream_to_a_unary_call_is_refused),

@@ -45,8 +45,11 @@ qmp() { qmp-client "$VMCTL_RUN_DIR/guest/qmp.sock" "$@"; }
 # Polls until a command succeeds, for at most a minute.
 eventually() {
 	local deadline=$((SECONDS + 60))
-	until "$@"; do
-		[ $SECONDS -lt $deadline ] || return 1
+	until "$@" 2>"$BATS_TEST_TMPDIR/eventually"; do
+		if [ $SECONDS -ge $deadline ]; then
+			cat "$BATS_TEST_TMPDIR/eventually"
+			return 1
+		fi
 		sleep 0.1
 	done
 }

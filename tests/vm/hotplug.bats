@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# vmctl hotplug-cpu and unplug-cpu on a guest that has no ACPI: 1 CPU of 4.
+# vmctl hotplug-cpu and unplug-cpu on a guest that has no ACPI: 1 CPU of 4. All
+# tests together may plug 15 times: see --slots of `vm up`.
 
 load common
 
@@ -60,9 +61,9 @@ one_cpu() {
 	expect 2 "$(vcpus)"
 }
 
-@test "the same slot is plugged and unplugged five times" {
+@test "the same slot is plugged and unplugged three times" {
 	one_cpu
-	for round in 1 2 3 4 5; do
+	for _ in 1 2 3; do
 		vmctl hotplug-cpu guest --apic-id 2
 		expect 2 "$(vcpus)"
 		vmctl unplug-cpu guest --apic-id 2

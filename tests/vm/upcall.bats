@@ -27,7 +27,7 @@ refused() { # refused ERROR ARGUMENTS...
 	shift
 	before=$(cpus)
 	run client "$@"
-	expect_match "^ret=$error done=0 .*reason='[^']+'" "$output"
+	expect_match "^ret=($error) done=0 .*reason='[^']+'" "$output"
 	expect "$before" "$(cpus)"
 }
 
@@ -52,7 +52,7 @@ refused() { # refused ERROR ARGUMENTS...
 @test "count 0, and counts above what is there, are refused" {
 	refused EINVAL raw 1 258 "0014$(printf '00%.0s' {1..256})"
 	refused ENOSPC raw 1 258 "ff14$(printf '%02x' {1..255})00"
-	refused 'EINVAL|ENODEV' raw 2 258 "0014$(printf '00%.0s' {1..256})"
+	refused EINVAL raw 2 258 "0014$(printf '00%.0s' {1..256})"
 }
 
 @test "an APIC id that stands twice in the list is refused" {
@@ -65,6 +65,7 @@ refused() { # refused ERROR ARGUMENTS...
 	client add 1
 	refused EEXIST add 1
 	refused EEXIST add 2 1
+	refused ENODEV add 200
 	refused ENODEV del 3
 	refused ENODEV del 1 3
 	refused ENODEV del 200
@@ -73,34 +74,44 @@ refused() { # refused ERROR ARGUMENTS...
 }
 
 @test "the boot CPU is refused" {
-	refused EEXIST\|EBUSY add 0
+	refused EBUSY add 0
 	refused EBUSY del 0
 }
 
-@test "a vCPU that never starts is taken back, with the ones before it" {
+@test "a vCPU that QEMU has not made is refused before it costs ten seconds" {
 	create 1
-	run client add 1 2
-	expect_match '^ret=(EIO|ETIMEDOUT) done=0 .*failed=1 rolled_back=1 stuck=0 ' "$output"
+	refused ENODEV add 1 2
+	destroy 1
+}
+
+@test "a vCPU that never starts is taken back, with the ones before it" {
+	# Without QEMU's registers the module cannot know, as on another VMM.
+	guest 'modprobe -r upcall && modprobe upcall eject_port=0'
+	create 1
+	run client add 1 3
+	expect_match '^ret=EIO done=0 .*failed=1 rolled_back=1 stuck=0 ' "$output"
 	expect '0 0' "$(cpus)"
 	# The one that was there works at once.
 	run client add 1
 	expect_match '^ret=0 done=1' "$output"
 	client del 1
+	refused EOPNOTSUPP eject 1
+	guest 'modprobe -r upcall && modprobe upcall'
 	destroy 1
 }
 
 @test "a payload size that does not fit is refused" {
-	refused 'EINVAL|EMSGSIZE' raw 1 0 ''
-	refused 'EINVAL|EMSGSIZE' raw 1 257 01
-	refused 'EINVAL|EMSGSIZE' raw 1 1008 01
-	refused 'EINVAL|EMSGSIZE' raw 1 0xffffffff 01
-	refused 'EINVAL|EMSGSIZE' raw 0x101 8 0200000000000000
-	refused 'EINVAL|EMSGSIZE' raw 0x101 8 ffffffff00000000
+	refused EINVAL raw 1 0 ''
+	refused EINVAL raw 1 257 01
+	refused EINVAL raw 1 1008 01
+	refused EINVAL raw 1 0xffffffff 01
+	refused EINVAL raw 0x101 8 0200000000000000
+	refused EINVAL raw 0x101 8 ffffffff00000000
 }
 
 @test "unknown and reserved types are refused" {
 	for type in 0 3 4 9 0x100 0xffffffff; do
-		refused 'EOPNOTSUPP|EINVAL' raw "$type" 0 ''
+		refused EOPNOTSUPP raw "$type" 0 ''
 	done
 }
 
@@ -110,7 +121,7 @@ refused() { # refused ERROR ARGUMENTS...
 
 @test "a wrong magic is answered with an error, and the connection goes on" {
 	run client hostile wrong-magic
-	expect_match "^ret=E[A-Z]+ " "$output"
+	expect_match "^ret=EPROTO " "$output"
 }
 
 @test "a wrong service byte closes the connection" { client hostile wrong-service; }
@@ -139,10 +150,11 @@ refused() { # refused ERROR ARGUMENTS...
 }
 
 @test "the module unloads while a request is being carried out" {
-	# Nobody created vCPU 3: starting it takes the kernel ten seconds.
-	client add 3 >"$BATS_TEST_TMPDIR/reply" 2>&1 &
+	# Nobody created vCPU 2, and starting it takes the kernel ten seconds.
+	guest 'modprobe -r upcall && modprobe upcall eject_port=0'
+	client add 2 >"$BATS_TEST_TMPDIR/reply" 2>&1 &
 	adder=$!
-	eventually guest 'test -d /sys/devices/system/cpu/cpu1'
+	eventually guest '[ "$(cat /sys/devices/system/cpu/present)" != 0 ]'
 	guest 'modprobe -r upcall'
 	wait $adder || true
 	expect '0 0' "$(cpus)"
