@@ -99,9 +99,10 @@ enum status plug_refused(struct plug *p, const struct upcall_result *result)
 	if (result->failed < p->count)
 		snprintf(which, sizeof(which), " (APIC id %u)",
 			 p->picked[result->failed]->apic_id);
-	if (result->stuck)
+	/* Plugging goes on to the cleanup, which then says what is left. */
+	if (result->stuck && !p->created)
 		return report_fail(p->report, STATUS_HALF_PLUGGED,
-				   "the guest failed%s and could not take %u CPU(s) "
+				   "the guest failed%s and could not take %u CPUs "
 				   "back: %s (%s); restart the guest",
 				   which, result->stuck, reason,
 				   strerror(abs(result->ret)));
@@ -183,13 +184,19 @@ int plug_count_left(struct plug *p, size_t n, deadline_t deadline, struct error 
 	return left;
 }
 
-int plug_wait_gone(struct plug *p, size_t n, deadline_t deadline, struct error *err)
+int plug_wait_gone(struct plug *p, size_t n, deadline_t until, deadline_t deadline,
+		   struct error *err)
 {
+	int seen = 0;
+
 	for (;;) {
 		int left = plug_count_left(p, n, deadline, err);
 
-		if (left <= 0 || !deadline_left_ms(deadline))
+		if (left == -ETIMEDOUT && seen)
+			return seen;
+		if (left <= 0 || !deadline_left_ms(until))
 			return left;
+		seen = left;
 		poll(NULL, 0, POLL_MS);
 	}
 }

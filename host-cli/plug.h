@@ -85,8 +85,9 @@ int plug_eject(struct plug *p, const struct slot *const *slots, size_t n,
 /* How many of the first n picked CPUs QEMU still has; they are moved to the front.
  * Or -errno. */
 int plug_count_left(struct plug *p, size_t n, deadline_t deadline, struct error *err);
-/* The same again and again, until it is 0 or the time is up. */
-int plug_wait_gone(struct plug *p, size_t n, deadline_t deadline, struct error *err);
+/* The same again and again, `until` then or it is 0; QMP may take to the deadline. */
+int plug_wait_gone(struct plug *p, size_t n, deadline_t until, deadline_t deadline,
+		   struct error *err);
 /* device_del of the first n picked CPUs, by id or path; the first error counts. */
 int plug_device_del(struct plug *p, size_t n, deadline_t deadline, struct error *err);
 /* "1-3", the APIC ids of the first n picked CPUs; returns buf. */

@@ -240,7 +240,7 @@ static int take_back(struct plug *p, struct error *err)
 	if (ret)
 		return plug_count_left(p, p->created, deadline, NULL);
 	error_set(err, -EBUSY, "QEMU did not free what the guest ejected");
-	return plug_wait_gone(p, p->created, deadline, NULL);
+	return plug_wait_gone(p, p->created, deadline, deadline, NULL);
 }
 
 static void undo(struct plug *p)

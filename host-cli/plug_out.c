@@ -95,7 +95,8 @@ static int await_late(struct plug *p, struct upcall_result *result, struct error
 static void say_what_is_left(struct plug *p)
 {
 	deadline_t deadline = deadline_after_ms(EJECT_GRACE_MS);
-	int left = can_eject(p) ? plug_wait_gone(p, p->count, deadline, NULL) : -EIO;
+	int left = can_eject(p) ? plug_wait_gone(p, p->count, deadline, deadline, NULL)
+				: -EIO;
 
 	if (!left)
 		report_fail_more(p->report, STATUS_OK,
@@ -142,7 +143,7 @@ static int insist(struct plug *p, struct error *err)
 		ret = plug_eject(p, p->picked, p->count, &result, p->deadline, err);
 	if (ret)
 		return ret;
-	return plug_wait_gone(p, p->count, p->deadline, err);
+	return plug_wait_gone(p, p->count, p->deadline, p->deadline, err);
 }
 
 static enum status release(struct plug *p)
@@ -156,8 +157,8 @@ static enum status release(struct plug *p)
 		return STATUS_OK;
 	if (grace > p->deadline)
 		grace = p->deadline;
-	left = plug_wait_gone(p, p->count, grace, &err);
-	if (left > 0 || left == -ETIMEDOUT) {
+	left = plug_wait_gone(p, p->count, grace, p->deadline, &err);
+	if (left > 0) {
 		error_set(&err, 0, "it still has them");
 		left = insist(p, &err);
 	}

@@ -293,7 +293,7 @@ static void print_append(struct args *a)
 
 	if (a->machine->hotplug) {
 		why(a, "acpi=off: the module plugs CPUs where ACPI does not.");
-		why(a, "possible_cpus: without ACPI the kernel counts no CPU to come.");
+		why(a, "possible_cpus: how many CPUs the kernel prepares for.");
 		snprintf(text, sizeof(text), "acpi=off possible_cpus=%llu",
 			 (unsigned long long)a->max_cpus);
 	}

@@ -149,8 +149,10 @@ static void settle(struct conn *conn, uint64_t now)
 	}
 	if (conn->wr_shut && (conn->host_shut & PACKET_SHUT_SEND))
 		tell_shutdown(conn, PACKET_SHUT_BOTH);
-	if (conn->host_shut == PACKET_SHUT_BOTH && !conn->deadline)
+	if (conn->host_shut == PACKET_SHUT_BOTH && !conn->closing) {
+		conn->closing = true;
 		conn->deadline = now + CONN_CLOSE_TIMEOUT;
+	}
 }
 
 /* Bytes written, 0 when the socket is full, -EPIPE, or another negative errno. */
@@ -423,13 +425,14 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 		conn_reset(conn, "the host program does not accept");
 		break;
 	case CONN_OPEN:
-		if (conn->host_shut == PACKET_SHUT_BOTH) {
+		if (conn->closing) {
 			end(conn);
 			break;
 		}
 		if (conn_is_blocked(conn)) {
 			conn->asked = true;
 			conn->want |= WANT(PACKET_CREDIT_REQUEST);
+			credit_lend(&conn->credit);
 		}
 		break;
 	case CONN_ENDING:

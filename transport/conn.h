@@ -58,6 +58,7 @@ struct conn {
 	bool wr_shut;	    /* the socket was told that no more comes */
 	bool rd_shut;	    /* the socket was told that no more is wanted */
 	bool asked;	    /* a CREDIT_REQUEST has not been answered */
+	bool closing;	    /* the guest has a while to send its RST */
 	uint8_t batch;	    /* chains that the next read is worth */
 	uint8_t guest_shut; /* PACKET_SHUT_* that the guest has said */
 	uint8_t host_shut;  /* those that the guest was, or will be, told */

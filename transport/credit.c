@@ -30,6 +30,8 @@ bool credit_hear(struct credit *credit, const struct packet *packet)
 	bool moved = packet->fwd_cnt != credit->peer_fwd_cnt ||
 		     window != credit->peer_buf_alloc;
 
+	if (packet->fwd_cnt != credit->peer_fwd_cnt)
+		credit->lent = 0;
 	credit->peer_buf_alloc = window;
 	credit->peer_fwd_cnt = packet->fwd_cnt;
 	while (credit->marks) {
@@ -59,9 +61,15 @@ uint32_t credit_bytes(const struct credit *credit)
 	return used < credit->peer_buf_alloc ? credit->peer_buf_alloc - used : 0;
 }
 
+void credit_lend(struct credit *credit)
+{
+	if (credit->lent < (packet_limit(credit) + 1) / 2)
+		credit->lent++;
+}
+
 uint32_t credit_packets(const struct credit *credit)
 {
-	uint32_t limit = packet_limit(credit);
+	uint32_t limit = packet_limit(credit) + credit->lent;
 
 	return credit->packets < limit ? limit - credit->packets : 0;
 }

@@ -6,7 +6,9 @@
  * Linux from 6.12.92 on also limits how many packets it queues: it resets a
  * connection when their number times the size of a socket buffer's bookkeeping
  * (576 bytes on x86-64) goes past its buf_alloc, or later merges them at some
- * cost. So packets on their way are counted too, at 1024 bytes each.
+ * cost. So packets on their way are counted too, at 1024 bytes each. A guest whose
+ * program waits for more than those packets hold gets some more after a while, at
+ * most half as many again.
  */
 #ifndef TRANSPORT_CREDIT_H
 #define TRANSPORT_CREDIT_H
@@ -27,6 +29,7 @@ enum {
 /* A run of packets: they are consumed when the guest's fwd_cnt reaches end. */
 struct credit_mark {
 	uint32_t end;
+	uint32_t lent; /* packets allowed beyond the limit, for now */
 	uint32_t packets;
 };
 
@@ -35,6 +38,7 @@ struct credit {
 	uint32_t tx_cnt;	 /* bytes sent */
 	uint32_t peer_fwd_cnt;	 /* of them, consumed by the guest */
 	uint32_t peer_buf_alloc; /* the guest's window, capped */
+	uint32_t lent;		 /* packets allowed beyond the limit, for now */
 	uint32_t packets;	 /* sent and not known to be consumed */
 	struct credit_mark mark[CREDIT_MARKS];
 	uint8_t first_mark, marks;
@@ -53,6 +57,9 @@ void credit_tell(struct credit *credit, struct packet *packet);
 /* Bytes, and packets, that may be sent now. */
 uint32_t credit_bytes(const struct credit *credit);
 uint32_t credit_packets(const struct credit *credit);
+
+/* The guest has not moved for a while: one packet more, within bounds. */
+void credit_lend(struct credit *credit);
 
 /* Counts what was sent. */
 void credit_sent(struct credit *credit, uint32_t bytes, uint32_t packets);

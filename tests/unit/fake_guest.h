@@ -49,7 +49,7 @@
 #define USER_B	       0x7f3400000000ULL
 #define FILE_A	       REGION_SIZE /* offsets in the memfd */
 #define FILE_B	       0
-#define RING_AT(i)     (REGION_A + (i) * 0x10000ULL)
+#define RING_AT(i)     (REGION_A + (i)*0x10000ULL)
 #define RX_AT	       (REGION_A + (1ULL << 20))
 #define RX_STRIDE      8192u
 #define TX_AT	       (REGION_A + (6ULL << 20)) /* some slots lie across the border */
@@ -93,13 +93,13 @@ static inline uint64_t now_ms(void)
 }
 
 /* Waits for a condition; the time it takes decides nothing. */
-#define wait_until(cond)                                      \
-	do {                                                  \
-		uint64_t wait_end = now_ms() + PATIENCE;      \
-		while (!(cond)) {                             \
-			assert_true(now_ms() < wait_end);     \
-			usleep(1000);                         \
-		}                                             \
+#define wait_until(cond)                                  \
+	do {                                              \
+		uint64_t wait_end = now_ms() + PATIENCE;  \
+		while (!(cond)) {                         \
+			assert_true(now_ms() < wait_end); \
+			usleep(1000);                     \
+		}                                         \
 	} while (0)
 
 static inline void wait_fd(int fd, short events)
@@ -202,8 +202,8 @@ static inline struct guest *guest_new(void)
 		g->ring[i] = (struct fake_ring){.kick = -1, .call = -1, .err = -1};
 	g->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(g->memfd, 2 * REGION_SIZE), 0);
-	g->mem = mmap(NULL, 2 * REGION_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, g->memfd,
-		      0);
+	g->mem = mmap(NULL, 2 * REGION_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      g->memfd, 0);
 	assert_true(g->mem != MAP_FAILED);
 
 	out = open(g->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -309,7 +309,8 @@ static inline void front_ok_state(struct guest *g, uint32_t request, uint32_t in
 	assert_int_equal(front_ask(g, request, state, sizeof(state), NULL, 0), 0);
 }
 
-static inline void front_ok_fd(struct guest *g, uint32_t request, uint64_t index, int fd)
+static inline void front_ok_fd(struct guest *g, uint32_t request, uint64_t index,
+			       int fd)
 {
 	assert_int_equal(front_ask(g, request, &index, sizeof(index), &fd, 1), 0);
 }
@@ -332,8 +333,8 @@ static inline void guest_connect(struct guest *g)
 	assert_true(g->front >= 0);
 	front_get_u64(g, VHOST_USER_GET_FEATURES);
 	front_message(g, VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_USER_VERSION,
-		      &(uint64_t){front_get_u64(g, VHOST_USER_GET_PROTOCOL_FEATURES)}, 8,
-		      NULL, 0);
+		      &(uint64_t){front_get_u64(g, VHOST_USER_GET_PROTOCOL_FEATURES)},
+		      8, NULL, 0);
 	front_message(g, VHOST_USER_SET_OWNER, VHOST_USER_VERSION, NULL, 0, NULL, 0);
 }
 
@@ -348,7 +349,8 @@ static inline void guest_share_memory(struct guest *g)
 	int fds[2] = {g->memfd, g->memfd};
 
 	assert_int_equal(
-		front_ask(g, VHOST_USER_SET_MEM_TABLE, &table, sizeof(table), fds, 2), 0);
+		front_ask(g, VHOST_USER_SET_MEM_TABLE, &table, sizeof(table), fds, 2),
+		0);
 }
 
 static inline void fake_ring_clear(struct guest *g, unsigned int index)
@@ -386,7 +388,8 @@ static inline void guest_start_ring(struct guest *g, unsigned int index, uint16_
 	front_ok_state(g, VHOST_USER_SET_VRING_NUM, index, r->num);
 	front_ok_state(g, VHOST_USER_SET_VRING_BASE, index, base);
 	assert_int_equal(
-		front_ask(g, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), 0);
+		front_ask(g, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0),
+		0);
 	front_ok_fd(g, VHOST_USER_SET_VRING_KICK, index, r->kick);
 	front_ok_state(g, VHOST_USER_SET_VRING_ENABLE, index, 1);
 }
@@ -547,8 +550,9 @@ static inline struct packet guest_packet(enum packet_op op, uint32_t guest_port,
 }
 
 /* Puts bytes into a slot and offers them as a chain of that many descriptors. */
-static inline void guest_offer_tx(struct guest *g, unsigned int slot, const uint8_t *head,
-				  const void *payload, uint32_t len, unsigned int parts)
+static inline void guest_offer_tx(struct guest *g, unsigned int slot,
+				  const uint8_t *head, const void *payload,
+				  uint32_t len, unsigned int parts)
 {
 	uint64_t at = TX_AT + (uint64_t)slot * TX_STRIDE,
 		 table = INDIRECT_AT + (uint64_t)slot * 256;
@@ -585,7 +589,8 @@ static inline void guest_send_parts(struct guest *g, const struct packet *packet
 	uint32_t id, len;
 
 	packet_encode(packet, head);
-	guest_offer_tx(g, g->ring[1].next % TX_SLOTS, head, payload, packet->len, parts);
+	guest_offer_tx(g, g->ring[1].next % TX_SLOTS, head, payload, packet->len,
+		       parts);
 	while (!fake_reap(g, 1, &id, &len))
 		fake_wait(g, 1);
 	assert_int_equal(len, 0);
@@ -598,7 +603,8 @@ static inline void guest_send(struct guest *g, const struct packet *packet,
 }
 
 /* A packet that has come for the guest: false if there is none. 4096 bytes fit. */
-static inline bool guest_try_receive(struct guest *g, struct packet *packet, void *payload)
+static inline bool guest_try_receive(struct guest *g, struct packet *packet,
+				     void *payload)
 {
 	uint8_t bytes[RX_STRIDE];
 	uint32_t id, len;
@@ -743,6 +749,7 @@ static inline int setup_guest(void **state)
 {
 	struct guest *g = guest_new();
 
+	alarm(PATIENCE * 3 / 1000);
 	guest_start(g);
 	*state = g;
 	return 0;
@@ -750,6 +757,7 @@ static inline int setup_guest(void **state)
 
 static inline int setup_daemon(void **state)
 {
+	alarm(PATIENCE * 3 / 1000);
 	*state = guest_new();
 	return 0;
 }
@@ -760,7 +768,9 @@ static inline int teardown_guest(void **state)
 	return 0;
 }
 
-#define test_guest(name)  cmocka_unit_test_setup_teardown(name, setup_guest, teardown_guest)
-#define test_daemon(name) cmocka_unit_test_setup_teardown(name, setup_daemon, teardown_guest)
+#define test_guest(name) \
+	cmocka_unit_test_setup_teardown(name, setup_guest, teardown_guest)
+#define test_daemon(name) \
+	cmocka_unit_test_setup_teardown(name, setup_daemon, teardown_guest)
 
 #endif

@@ -211,7 +211,8 @@ static void a_full_queue_of_a_host_program_is_tried_again(void **state)
 static void rst_answers_what_belongs_to_no_connection(void **state)
 {
 	static const enum packet_op op[] = {PACKET_RESPONSE, PACKET_SHUTDOWN, PACKET_RW,
-					    PACKET_CREDIT_UPDATE, PACKET_CREDIT_REQUEST};
+					    PACKET_CREDIT_UPDATE,
+					    PACKET_CREDIT_REQUEST};
 	struct guest *g = *state;
 	struct packet packet;
 
@@ -388,7 +389,8 @@ int main(void)
 		test_guest(a_request_for_a_live_connection_ends_it),
 		test_daemon(without_a_guest_a_host_program_is_closed_at_once),
 		test_guest(a_thousand_connections_leave_no_descriptor_behind),
-		test_guest(beyond_the_limit_connections_are_refused_and_the_others_live),
+		test_guest(
+			beyond_the_limit_connections_are_refused_and_the_others_live),
 	};
 
 	return cmocka_run_group_tests_name("device: connections", tests, NULL, NULL);

@@ -33,8 +33,8 @@ struct server {
 	const char *lines[4];
 	bool bytewise; /* a write for each byte */
 	bool closes;
-	bool floods;   /* events without end, in place of an answer */
-	size_t huge;   /* a line of that many bytes, in place of an answer */
+	bool floods; /* events without end, in place of an answer */
+	size_t huge; /* a line of that many bytes, in place of an answer */
 	char dir[32], path[64];
 	char heard[1024]; /* what the client sent */
 	int listener;
@@ -147,8 +147,8 @@ static int execute(struct server *s, deadline_t deadline, json_t **ret,
 
 static void an_answer_in_single_bytes_with_events_before_it_is_found(void **state)
 {
-	struct server s = {.lines = {EVENT ACCEPTED, EVENT EVENT
-				     "{\"return\": [7], \"id\": 1}\r\n"},
+	struct server s = {.lines = {EVENT ACCEPTED,
+				     EVENT EVENT "{\"return\": [7], \"id\": 1}\r\n"},
 			   .bytewise = true};
 	struct error err = {0};
 	json_t *ret = NULL;
@@ -156,17 +156,19 @@ static void an_answer_in_single_bytes_with_events_before_it_is_found(void **stat
 	(void)state;
 	assert_int_equal(execute(&s, LONG, &ret, &err), 0);
 	assert_int_equal(json_integer_value(json_array_get(ret, 0)), 7);
-	assert_string_equal(s.heard,
-			    "{\"execute\":\"qmp_capabilities\",\"id\":0}\n"
-			    "{\"execute\":\"query-x\",\"id\":1,\"arguments\":{\"a\":1}}\n");
+	assert_string_equal(
+		s.heard,
+		"{\"execute\":\"qmp_capabilities\",\"id\":0}\n"
+		"{\"execute\":\"query-x\",\"id\":1,\"arguments\":{\"a\":1}}\n");
 	json_decref(ret);
 }
 
 static void an_error_is_a_refusal_with_qemus_words(void **state)
 {
 	struct server s = {
-		.lines = {ACCEPTED, "{\"id\": 1, \"error\": {\"class\": \"GenericError\", "
-				    "\"desc\": \"CPU[1] exists\"}}\n"}};
+		.lines = {ACCEPTED,
+			  "{\"id\": 1, \"error\": {\"class\": \"GenericError\", "
+			  "\"desc\": \"CPU[1] exists\"}}\n"}};
 	struct error err = {0};
 
 	(void)state;
@@ -301,7 +303,8 @@ static void a_socket_that_is_not_there_is_told_from_one_nobody_serves(void **sta
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_answer_in_single_bytes_with_events_before_it_is_found),
+		cmocka_unit_test(
+			an_answer_in_single_bytes_with_events_before_it_is_found),
 		cmocka_unit_test(an_error_is_a_refusal_with_qemus_words),
 		cmocka_unit_test(an_error_without_words_is_a_refusal_too),
 		cmocka_unit_test(what_is_no_answer_is_a_protocol_error),
@@ -311,7 +314,8 @@ int main(void)
 		cmocka_unit_test(silence_costs_no_more_than_the_deadline),
 		cmocka_unit_test(a_server_that_closes_is_a_reset),
 		cmocka_unit_test(what_does_not_greet_as_qmp_is_told_apart),
-		cmocka_unit_test(a_socket_that_is_not_there_is_told_from_one_nobody_serves),
+		cmocka_unit_test(
+			a_socket_that_is_not_there_is_told_from_one_nobody_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

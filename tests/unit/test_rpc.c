@@ -49,8 +49,8 @@ static void stop(struct server *s)
 static void say(struct server *s, uint32_t stream, uint8_t type, const void *payload,
 		size_t len)
 {
-	struct ttrpc_header h = {.length = (uint32_t)len, .stream_id = stream,
-				 .type = type};
+	struct ttrpc_header h = {
+		.length = (uint32_t)len, .stream_id = stream, .type = type};
 	uint8_t header[TTRPC_HEADER_SIZE];
 
 	ttrpc_header_encode(&h, header);
@@ -214,7 +214,8 @@ static void an_answer_above_the_limit_is_refused_by_its_header(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_call_carries_the_time_left_and_brings_the_answer_back),
+		cmocka_unit_test(
+			a_call_carries_the_time_left_and_brings_the_answer_back),
 		cmocka_unit_test(a_status_becomes_an_error_with_printable_words),
 		cmocka_unit_test(a_server_that_says_nothing_costs_the_deadline),
 		cmocka_unit_test(half_an_answer_costs_the_deadline_too),

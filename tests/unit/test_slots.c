@@ -23,8 +23,9 @@ static json_t *machine(int sockets, int dies, int cores, int threads)
 			"socket-id", i / threads / cores / dies);
 
 		if (!i)
-			json_object_set_new(slot, "qom-path",
-					    json_string("/machine/unattached/device[0]"));
+			json_object_set_new(
+				slot, "qom-path",
+				json_string("/machine/unattached/device[0]"));
 		json_array_append_new(list, slot);
 	}
 	return list;
@@ -72,7 +73,7 @@ static void with_one_cpu_a_socket_the_apic_id_is_the_socket(void **state)
 /* 2 sockets of 2 dies of 3 cores of 2 threads: widths 1, 2, 1 from the inside. */
 static void ids_stand_in_bit_fields_as_wide_as_the_largest_needs(void **state)
 {
-	static const uint32_t apic_ids[] = {0,  1,  2,  3,  4,  5,  8,  9,
+	static const uint32_t apic_ids[] = {0,	1,  2,	3,  4,	5,  8,	9,
 					    10, 11, 12, 13, 16, 17, 18, 19,
 					    20, 21, 24, 25, 26, 27, 28, 29};
 	struct slots s = parsed(machine(2, 2, 3, 2));

@@ -27,8 +27,9 @@ static void a_guests_words_lose_what_could_steer_a_terminal(void **state)
 
 static void numbers_are_decimal_and_in_range(void **state)
 {
-	static const char *const bad[] = {"",   "-1", "+1", " 1",  "1 ",
-					  "0x1", "11", "0",  "1e1", "99999999999999999999"};
+	static const char *const bad[] = {
+		"",    "-1", "+1", " 1",  "1 ",
+		"0x1", "11", "0",  "1e1", "99999999999999999999"};
 	uint64_t v;
 	size_t i;
 
@@ -46,7 +47,8 @@ static void numbers_are_decimal_and_in_range(void **state)
 
 static void seconds_may_have_a_fraction(void **state)
 {
-	static const char *const bad[] = {"", "0", "0.0", ".5", "1.", "1.x", "-1", "1s"};
+	static const char *const bad[] = {"",	"0",   "0.0", ".5",
+					  "1.", "1.x", "-1",  "1s"};
 	int64_t ms;
 	size_t i;
 
@@ -80,7 +82,8 @@ static void a_bare_size_is_in_mebibytes(void **state)
 
 static void a_list_holds_numbers_and_ranges_once_each(void **state)
 {
-	static const char *const bad[] = {"", ",", "1,", ",1", "1,,2", "3-1", "1-", "a"};
+	static const char *const bad[] = {"",	  ",",	 "1,", ",1",
+					  "1,,2", "3-1", "1-", "a"};
 	uint32_t list[4];
 	size_t i, n;
 

@@ -214,14 +214,14 @@ static void a_reply_that_lies_ends_the_connection(void **state)
 		size_t at;
 		uint32_t value;
 	} lies[] = {
-		{0, 0x444D0101},	/* magic */
-		{4, 0},			/* success without a count */
-		{4, 8},			/* another size */
+		{0, 0x444D0101}, /* magic */
+		{4, 0},		 /* success without a count */
+		{4, 8},		 /* another size */
 		{4, UPCALL_PAYLOAD_MAX + 1},
 		{4, UINT32_MAX},
-		{8, UPCALL_DEL_CPU},	/* another request's type */
-		{20, 2},		/* success, and not all are done */
-		{20, 4},		/* more done than asked for */
+		{8, UPCALL_DEL_CPU}, /* another request's type */
+		{20, 2},	     /* success, and not all are done */
+		{20, 4},	     /* more done than asked for */
 		{20, UINT32_MAX},
 	};
 	size_t i;
@@ -320,8 +320,9 @@ static void del_cpu2_counts_only_its_entries(void **state)
 	assert_int_equal(upcall_send_cpu2(&p.u, 1, many, 81, LONG, NULL), -E2BIG);
 	assert_int_equal(upcall_send_cpu2(&p.u, 1, many, 2, LONG, NULL), 0);
 	assert_int_equal(recv(p.ours, msg, sizeof(msg), MSG_WAITALL), sizeof(msg));
-	assert_memory_equal(msg + 4, "\x20\0\0\0\x01\x01\0\0\0\0\0\0\x02\0\0\0\x01\0\0\0"
-				     "\x2c\x01\0\0",
+	assert_memory_equal(msg + 4,
+			    "\x20\0\0\0\x01\x01\0\0\0\0\0\0\x02\0\0\0\x01\0\0\0"
+			    "\x2c\x01\0\0",
 			    24);
 	close_peer(&p);
 }
@@ -351,7 +352,8 @@ int main(void)
 		cmocka_unit_test(a_good_reply_counts_the_whole_list),
 		cmocka_unit_test(a_reply_that_lies_ends_the_connection),
 		cmocka_unit_test(a_refusal_has_its_reason_printable_and_bounded),
-		cmocka_unit_test(the_reference_servers_leftovers_on_an_error_are_not_believed),
+		cmocka_unit_test(
+			the_reference_servers_leftovers_on_an_error_are_not_believed),
 		cmocka_unit_test(a_reply_that_is_late_and_in_pieces_is_still_taken),
 		cmocka_unit_test(del_cpu2_counts_only_its_entries),
 		cmocka_unit_test(lists_that_the_wire_cannot_carry_are_not_sent),

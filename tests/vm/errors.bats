@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # What vmctl says and leaves behind when something is wrong: one line that names
 # the VM, the step and the remedy; an exit code of its own; nothing half plugged.
-# QEMU has slots for four CPUs here, and the guest's kernel takes two.
+# QEMU has slots for four CPUs here, and the guest's kernel takes two. In all, three
+# vCPUs may be made: see --slots of `vm up`.
 
 load common
+bats_require_minimum_version 1.5.0
 
-setup_file() { boot --append possible_cpus=2; }
+setup_file() { boot --slots 4 --append possible_cpus=2; }
 teardown_file() { halt; }
 teardown() {
 	if [ -s "$BATS_TEST_TMPDIR/proxy.pid" ]; then

@@ -27,7 +27,7 @@ refused() { # refused ERROR ARGUMENTS...
 	shift
 	before=$(cpus)
 	run client "$@"
-	expect_match "^ret=($error) done=0 .*reason='[^']+'" "$output"
+	expect_match "^ret=($error) done=0 .*reason=\"[^\"]+\"" "$output"
 	expect "$before" "$(cpus)"
 }
 

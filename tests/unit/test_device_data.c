@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bytes both ways: descriptors, credit, half-closes, slow readers. */
+#include "fake_guest.h"
+
+/* A byte stream that both ends can check: never the same pattern twice. */
+static uint8_t pattern(uint64_t at)
+{
+	return (uint8_t)((at * 0x9e3779b97f4a7c15ULL) >> 56);
+}
+
+static void fill(uint8_t *buf, size_t len, uint64_t at)
+{
+	for (size_t i = 0; i < len; i++)
+		buf[i] = pattern(at + i);
+}
+
+static void check(const uint8_t *buf, size_t len, uint64_t at)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (buf[i] != pattern(at + i))
+			fail_msg("byte %llu is wrong", (unsigned long long)(at + i));
+	}
+}
+
+/* The guest's end of a connection. */
+struct flow {
+	uint32_t guest_port, host_port;
+	uint64_t sent, received, host_sent, host_received;
+	uint32_t peer_fwd, peer_alloc, told;
+};
+
+/* Takes what has come for the flow; tells how much it consumed when that is due. */
+static void flow_receive(struct guest *g, struct flow *f)
+{
+	static uint8_t payload[RX_STRIDE];
+	struct packet packet, update;
+
+	while (guest_try_receive(g, &packet, payload)) {
+		assert_int_equal(packet.dst_port, f->guest_port);
+		f->peer_fwd = packet.fwd_cnt;
+		f->peer_alloc = packet.buf_alloc;
+		if (packet.op == PACKET_RW) {
+			check(payload, packet.len, f->received);
+			f->received += packet.len;
+			assert_true(f->received - f->told <= GUEST_BUFALLOC);
+		} else if (packet.op == PACKET_CREDIT_REQUEST) {
+			f->told = (uint32_t)f->received - GUEST_BUFALLOC;
+		} else {
+			assert_int_equal(packet.op, PACKET_CREDIT_UPDATE);
+		}
+		if ((uint32_t)f->received - f->told < GUEST_BUFALLOC * 3 / 4)
+			continue;
+		update = guest_packet(PACKET_CREDIT_UPDATE, f->guest_port, f->host_port,
+				      0);
+		update.fwd_cnt = f->told = (uint32_t)f->received;
+		guest_send(g, &update, NULL);
+	}
+}
+
+/* Sends the next len bytes if there is credit for them. */
+static bool flow_send(struct guest *g, struct flow *f, uint32_t len, unsigned int parts)
+{
+	static uint8_t payload[65536];
+	struct packet rw = guest_packet(PACKET_RW, f->guest_port, f->host_port, len);
+
+	if (f->peer_alloc - ((uint32_t)f->sent - f->peer_fwd) < len)
+		return false;
+	fill(payload, len, f->sent);
+	rw.fwd_cnt = f->told = (uint32_t)f->received;
+	guest_send_parts(g, &rw, payload, parts);
+	f->sent += len;
+	return true;
+}
+
+static void host_read_some(int fd, struct flow *f)
+{
+	static uint8_t buf[65536];
+	ssize_t n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT);
+
+	if (n > 0) {
+		check(buf, n, f->host_received);
+		f->host_received += n;
+	}
+}
+
+static void host_write_some(int fd, struct flow *f, uint64_t total)
+{
+	static uint8_t buf[65536];
+	size_t len =
+		total - f->host_sent < sizeof(buf) ? total - f->host_sent : sizeof(buf);
+	ssize_t n;
+
+	if (!len)
+		return;
+	fill(buf, len, f->host_sent);
+	n = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0)
+		f->host_sent += n;
+}
+
+static struct flow flow_of(uint32_t guest_port, uint32_t host_port)
+{
+	return (struct flow){.guest_port = guest_port,
+			     .host_port = host_port,
+			     .peer_alloc = 256 * 1024};
+}
+
+/* Both directions at once, sizes and descriptor counts of all kinds. */
+static void move_both_ways(struct guest *g, uint64_t total)
+{
+	uint64_t end = now_ms() + PATIENCE;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+	unsigned int turn = 0;
+
+	while (f.host_received < total || f.received < total) {
+		uint32_t len = 1 + turn * 7919 % 65536;
+
+		assert_true(now_ms() < end);
+		host_write_some(fd, &f, total);
+		flow_receive(g, &f);
+		if (len > total - f.sent)
+			len = (uint32_t)(total - f.sent);
+		if (len && flow_send(g, &f, len, 1 + turn % TX_DESCS))
+			turn++;
+		/* A reader that is at times slower than what comes. */
+		if (turn % 16 > 4 || f.sent == total)
+			host_read_some(fd, &f);
+	}
+	close(fd);
+}
+
+static void data_flows_both_ways_with_every_ring_feature(void **state)
+{
+	struct guest *g = *state;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		g->features = VHOST_USER_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES |
+			      VRING_F_INDIRECT_DESC;
+		if (i & 1)
+			g->features |= VRING_F_EVENT_IDX;
+		g->use_indirect = i & 2;
+		g->rx_parts = i & 4 ? 3 : 1;
+		g->rx_slots = i & 4 ? 40 : 128;
+		guest_start(g);
+		move_both_ways(g, 6 << 20);
+		guest_stop_ring(g, 0);
+		guest_stop_ring(g, 1);
+	}
+}
+
+static void a_packet_may_come_in_one_to_eight_descriptors(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+
+	for (unsigned int indirect = 0; indirect < 2; indirect++) {
+		g->use_indirect = indirect;
+		for (unsigned int parts = 1; parts <= TX_DESCS; parts++) {
+			/* With 20 bytes of data even the header is in pieces. */
+			assert_true(flow_send(g, &f, 20, parts));
+			assert_true(flow_send(g, &f, 60000, parts));
+			while (f.host_received < f.sent)
+				host_read_some(fd, &f);
+			flow_receive(g, &f);
+		}
+	}
+	close(fd);
+}
+
+static void a_received_packet_says_exactly_how_long_it_is(void **state)
+{
+	struct guest *g = *state;
+	static uint8_t payload[RX_STRIDE];
+	struct packet packet;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+
+	/* guest_receive() compares the used length with the header's. */
+	for (unsigned int len = 1; len < 3732; len += 373) {
+		uint8_t buf[3732];
+
+		fill(buf, len, len);
+		assert_int_equal(send(fd, buf, len, 0), len);
+		guest_receive(g, &packet, payload);
+		assert_int_equal(packet.op, PACKET_RW);
+		assert_int_equal(packet.len, len);
+		check(payload, len, len);
+	}
+	close(fd);
+}
+
+static void a_guest_that_runs_out_of_credit_is_told_when_there_is_room(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+	struct packet packet;
+
+	/* To the last byte of credit, with nobody reading. */
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	flow_receive(g, &f);
+	assert_int_equal((uint32_t)f.sent - f.peer_fwd, f.peer_alloc);
+	/* The reader comes: the guest hears of it without asking. */
+	while (f.host_received < f.sent)
+		host_read_some(fd, &f);
+	do
+		packet = guest_expect(g, PACKET_CREDIT_UPDATE, 5000, f.host_port);
+	while ((uint32_t)f.sent - packet.fwd_cnt > packet.buf_alloc / 2);
+	close(fd);
+}
+
+static void credit_counts_only_what_the_host_program_can_read(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port), queued;
+	struct packet ask = guest_packet(PACKET_CREDIT_REQUEST, 5000, f.host_port, 0);
+	struct packet answer;
+
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	flow_receive(g, &f);
+	guest_send(g, &ask, NULL);
+	answer = guest_expect(g, PACKET_CREDIT_UPDATE, 5000, f.host_port);
+	/* What is in the socket, to the byte; the rest waits in the daemon. */
+	queued = 0;
+	for (;;) {
+		static uint8_t all[1 << 20];
+		ssize_t n = recv(fd, all, sizeof(all), MSG_PEEK | MSG_DONTWAIT);
+
+		assert_true(n > 0);
+		queued = (int)n;
+		break;
+	}
+	assert_int_equal(answer.fwd_cnt, queued);
+	close(fd);
+}
+
+static void more_than_the_credit_resets_that_connection_only(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port), other = join_out(g, 1234, 6000);
+	struct packet rw;
+	static uint8_t payload[65536];
+
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	flow_receive(g, &f);
+	rw = guest_packet(PACKET_RW, 5000, f.host_port, 1);
+	guest_send(g, &rw, payload);
+	guest_expect(g, PACKET_RST, 5000, f.host_port);
+	rw = guest_packet(PACKET_RW, 1234, 6000, 2);
+	guest_send(g, &rw, "ok");
+	host_expect(other, "ok");
+	close(fd);
+	close(other);
+}
+
+static void a_window_that_the_guest_shrinks_holds_the_host_back(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	struct packet update = guest_packet(PACKET_CREDIT_UPDATE, 5000, port, 0),
+		      packet;
+	static uint8_t payload[RX_STRIDE];
+
+	update.buf_alloc = 100;
+	guest_send(g, &update, NULL);
+	for (int i = 0; i < 50; i++)
+		host_send(fd, "0123456789");
+	uint32_t got = 0;
+	while (got < 100) {
+		guest_receive(g, &packet, payload);
+		if (packet.op == PACKET_RW)
+			got += packet.len;
+	}
+	assert_int_equal(got, 100);
+	/* Smaller than what is on its way: nothing more until both fit again. */
+	update.buf_alloc = 40;
+	update.fwd_cnt = 30;
+	guest_send(g, &update, NULL);
+	update.fwd_cnt = 90;
+	guest_send(g, &update, NULL);
+	do
+		guest_receive(g, &packet, payload);
+	while (packet.op != PACKET_RW);
+	assert_int_equal(packet.len, 30);
+	close(fd);
+}
+
+/* Linux resets a connection on which too many small packets wait to be read. */
+static void small_packets_are_metered_by_their_number(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port, packets = 0, asked = 0, bytes = 0;
+	int fd = join_in(g, 5000, &port);
+	static uint8_t payload[RX_STRIDE];
+	struct packet packet;
+
+	/* One byte at a time, each taken by the daemon before the next is written. */
+	for (unsigned int i = 0; i < 1000; i++) {
+		assert_int_equal(send(fd, "x", 1, 0), 1);
+		while (packets < 256) {
+			guest_receive(g, &packet, payload);
+			asked += packet.op == PACKET_CREDIT_REQUEST;
+			if (packet.op != PACKET_RW)
+				continue;
+			packets++;
+			bytes += packet.len;
+			break;
+		}
+	}
+	/* So many on their way, and none more before the guest was asked. */
+	assert_int_equal(bytes, 256);
+	assert_true(asked >= 1);
+	/* A program that waits for all of them gets them, in few packets. */
+	while (bytes < 1000) {
+		guest_receive(g, &packet, payload);
+		packets += packet.op == PACKET_RW;
+		bytes += packet.len;
+	}
+	assert_true(packets <= 256 + 128);
+	close(fd);
+}
+
+static void a_slow_reader_does_not_stop_another_connection(void **state)
+{
+	struct guest *g = *state;
+	struct flow slow = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &slow.host_port), other;
+
+	while (flow_send(g, &slow, 65536, 2))
+		;
+	flow_receive(g, &slow);
+	other = join_out(g, 1234, 6000);
+	struct flow f = flow_of(1234, 6000);
+	while (f.host_received < 4 << 20) {
+		flow_send(g, &f, 65536, 3);
+		host_read_some(other, &f);
+		flow_receive(g, &f);
+	}
+	/* And it has lost nothing by it. */
+	while (slow.host_received < slow.sent)
+		host_read_some(fd, &slow);
+	close(fd);
+	close(other);
+}
+
+/* The guest's program does not read: its window is full, others go on. */
+static void a_guest_program_that_does_not_read_stops_only_itself(void **state)
+{
+	struct guest *g = *state;
+	struct packet packet;
+	static uint8_t payload[RX_STRIDE];
+	uint64_t end = now_ms() + PATIENCE;
+	uint32_t port, got = 0, other_got = 0;
+	int fd = join_in(g, 5000, &port), other = join_out(g, 1234, 6000);
+	static const uint8_t block[65536];
+
+	while (got < GUEST_BUFALLOC || other_got < 100000) {
+		assert_true(now_ms() < end);
+		if (send(fd, block, sizeof(block), MSG_DONTWAIT) < 0)
+			assert_int_equal(errno, EAGAIN);
+		if (other_got < 100000 && send(other, block, 1000, MSG_DONTWAIT) < 0)
+			assert_int_equal(errno, EAGAIN);
+		while (guest_try_receive(g, &packet, payload)) {
+			if (packet.op != PACKET_RW)
+				continue;
+			if (packet.dst_port == 5000)
+				got += packet.len;
+			else
+				other_got += packet.len;
+		}
+		assert_true(got <= GUEST_BUFALLOC);
+	}
+	assert_int_equal(got, GUEST_BUFALLOC);
+	close(fd);
+	close(other);
+}
+
+static void the_guest_can_half_close(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	struct packet packet = guest_packet(PACKET_RW, 5000, port, 4);
+	char payload[4096];
+
+	guest_send(g, &packet, "last");
+	packet = guest_packet(PACKET_SHUTDOWN, 5000, port, 0);
+	packet.flags = PACKET_SHUT_SEND;
+	guest_send(g, &packet, NULL);
+	host_expect(fd, "last");
+	host_expect_eof(fd);
+	/* The other direction is open, as long as the host program likes. */
+	host_send(fd, "reply");
+	guest_receive(g, &packet, payload);
+	assert_int_equal(packet.op, PACKET_RW);
+	assert_memory_equal(payload, "reply", 5);
+	/* When it is through too, both sides say goodbye. */
+	close(fd);
+	packet = guest_expect(g, PACKET_SHUTDOWN, 5000, port);
+	assert_int_equal(packet.flags, PACKET_SHUT_BOTH);
+	packet = guest_packet(PACKET_RST, 5000, port, 0);
+	guest_send(g, &packet, NULL);
+	guest_expect_nothing(g);
+}
+
+static void a_half_close_waits_for_what_was_sent_before(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+	struct packet shut = guest_packet(PACKET_SHUTDOWN, 5000, f.host_port, 0);
+
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	shut.flags = PACKET_SHUT_SEND;
+	guest_send(g, &shut, NULL);
+	while (f.host_received < f.sent)
+		host_read_some(fd, &f);
+	host_expect_eof(fd);
+	close(fd);
+}
+
+static void the_host_program_can_half_close(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	struct packet packet;
+	char payload[4096];
+
+	host_send(fd, "question");
+	shutdown(fd, SHUT_WR);
+	guest_receive(g, &packet, payload);
+	assert_memory_equal(payload, "question", 8);
+	packet = guest_expect(g, PACKET_SHUTDOWN, 5000, port);
+	assert_int_equal(packet.flags, PACKET_SHUT_SEND);
+	packet = guest_packet(PACKET_RW, 5000, port, 6);
+	guest_send(g, &packet, "answer");
+	host_expect(fd, "answer");
+	/* Linux closes with both bits and waits for an RST. */
+	packet = guest_packet(PACKET_SHUTDOWN, 5000, port, 0);
+	packet.flags = PACKET_SHUT_BOTH;
+	guest_send(g, &packet, NULL);
+	guest_expect(g, PACKET_RST, 5000, port);
+	host_expect_eof(fd);
+	close(fd);
+}
+
+static void a_guest_that_closes_still_delivers_what_it_sent(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+	struct packet packet = guest_packet(PACKET_SHUTDOWN, 5000, f.host_port, 0);
+
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	packet.flags = PACKET_SHUT_BOTH;
+	guest_send(g, &packet, NULL);
+	/* It loses patience before the reader comes. */
+	packet = guest_packet(PACKET_RST, 5000, f.host_port, 0);
+	guest_send(g, &packet, NULL);
+	while (f.host_received < f.sent)
+		host_read_some(fd, &f);
+	host_expect_eof(fd);
+	close(fd);
+	guest_expect_nothing(g);
+}
+
+static void a_guest_that_reads_no_more_stops_the_host_program(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	struct packet packet = guest_packet(PACKET_SHUTDOWN, 5000, port, 0);
+
+	packet.flags = PACKET_SHUT_RCV;
+	guest_send(g, &packet, NULL);
+	wait_until(send(fd, "x", 1, MSG_NOSIGNAL) < 0);
+	assert_int_equal(errno, EPIPE);
+	packet = guest_packet(PACKET_RW, 5000, port, 3);
+	guest_send(g, &packet, "yet");
+	host_expect(fd, "yet");
+	close(fd);
+}
+
+static void data_behind_its_own_shutdown_resets(void **state)
+{
+	struct guest *g = *state;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	struct packet packet = guest_packet(PACKET_SHUTDOWN, 5000, port, 0);
+
+	packet.flags = PACKET_SHUT_SEND;
+	guest_send(g, &packet, NULL);
+	packet = guest_packet(PACKET_RW, 5000, port, 1);
+	guest_send(g, &packet, "x");
+	guest_expect(g, PACKET_RST, 5000, port);
+	host_expect_eof(fd);
+	close(fd);
+}
+
+static void a_host_program_that_closes_unread_is_no_harm(void **state)
+{
+	struct guest *g = *state;
+	struct flow f = flow_of(5000, 0);
+	int fd = join_in(g, 5000, &f.host_port);
+	static uint8_t payload[RX_STRIDE];
+	struct packet packet;
+
+	while (flow_send(g, &f, 32768, 2))
+		flow_receive(g, &f);
+	flow_receive(g, &f);
+	close(fd);
+	/* Told that nobody reads, or reset, which of the two the socket decides. */
+	do
+		guest_receive(g, &packet, payload);
+	while (packet.op == PACKET_CREDIT_UPDATE);
+	if (packet.op == PACKET_SHUTDOWN)
+		assert_true(packet.flags & PACKET_SHUT_RCV);
+	else
+		assert_int_equal(packet.op, PACKET_RST);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test_daemon(data_flows_both_ways_with_every_ring_feature),
+		test_guest(a_packet_may_come_in_one_to_eight_descriptors),
+		test_guest(a_received_packet_says_exactly_how_long_it_is),
+		test_guest(a_guest_that_runs_out_of_credit_is_told_when_there_is_room),
+		test_guest(credit_counts_only_what_the_host_program_can_read),
+		test_guest(more_than_the_credit_resets_that_connection_only),
+		test_guest(a_window_that_the_guest_shrinks_holds_the_host_back),
+		test_guest(small_packets_are_metered_by_their_number),
+		test_guest(a_slow_reader_does_not_stop_another_connection),
+		test_guest(a_guest_program_that_does_not_read_stops_only_itself),
+		test_guest(the_guest_can_half_close),
+		test_guest(a_half_close_waits_for_what_was_sent_before),
+		test_guest(the_host_program_can_half_close),
+		test_guest(a_guest_that_closes_still_delivers_what_it_sent),
+		test_guest(a_guest_that_reads_no_more_stops_the_host_program),
+		test_guest(data_behind_its_own_shutdown_resets),
+		test_guest(a_host_program_that_closes_unread_is_no_harm),
+	};
+
+	return cmocka_run_group_tests_name("device: data", tests, NULL, NULL);
+}
