@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "iov.h"
 
@@ -80,6 +81,50 @@ void backlog_consume(struct backlog *backlog, size_t len)
 	}
 	backlog->start = (backlog->start + len) & (backlog->size - 1);
 	backlog->len -= len;
+}
+
+static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
+	ssize_t n;
+
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return 0;
+	return errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
+		     size_t count, size_t len)
+{
+	ssize_t n = backlog->len ? 0 : write_some(fd, iov, count);
+	int ret;
+
+	if (n < 0)
+		return n;
+	ret = backlog_add(backlog, iov, count, n, len - n);
+	return ret < 0 ? ret : n;
+}
+
+ssize_t backlog_flush(struct backlog *backlog, int fd)
+{
+	struct iovec held[2];
+	ssize_t total = 0, n;
+
+	while (backlog->len) {
+		n = write_some(fd, held, backlog_peek(backlog, held));
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		backlog_consume(backlog, n);
+		total += n;
+	}
+	return total;
 }
 
 void backlog_clear(struct backlog *backlog)

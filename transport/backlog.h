@@ -7,6 +7,7 @@
 #define TRANSPORT_BACKLOG_H
 
 #include <stddef.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "credit.h"
@@ -35,6 +36,17 @@ size_t backlog_peek(const struct backlog *backlog, struct iovec out[static 2]);
 
 /* Drops the oldest len bytes (at most all). */
 void backlog_consume(struct backlog *backlog, size_t len);
+
+/*
+ * Both write to a socket without waiting and never raise SIGPIPE. They return how
+ * many bytes it took, 0 when it is full, -EPIPE when nobody will read any more, or
+ * another negative errno. backlog_send() keeps what of its len bytes the socket
+ * did not take, behind what is held already (-ENOMEM, -ENOBUFS); backlog_flush()
+ * writes what is held.
+ */
+ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
+		     size_t count, size_t len);
+ssize_t backlog_flush(struct backlog *backlog, int fd);
 
 /* Drops everything. */
 void backlog_clear(struct backlog *backlog);

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "hybrid.h"
-#include "iov.h"
 #include "log.h"
 
 #define WANT(op) (1u << (op))
@@ -155,42 +154,21 @@ static void settle(struct conn *conn, uint64_t now)
 	}
 }
 
-/* Bytes written, 0 when the socket is full, -EPIPE, or another negative errno. */
-static ssize_t write_some(struct conn *conn, const struct iovec *iov, size_t count)
+/* What writing to the socket came to: bytes, or a negative errno. */
+static void on_written(struct conn *conn, ssize_t n)
 {
-	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
-	ssize_t n;
-
-	do
-		n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return n;
-	if (errno == EAGAIN || errno == EWOULDBLOCK)
-		return 0;
-	return errno == ECONNRESET ? -EPIPE : -errno;
+	if (n == -EPIPE)
+		lose_reader(conn);
+	else if (n < 0)
+		conn_reset(conn, strerror((int)-n));
+	else
+		credit_forward(&conn->credit, (uint32_t)n);
 }
 
 static void flush_backlog(struct conn *conn)
 {
-	struct iovec held[2];
-
-	while (conn->backlog.len && conn->fd >= 0) {
-		ssize_t n = write_some(conn, held, backlog_peek(&conn->backlog, held));
-
-		if (n == -EPIPE) {
-			lose_reader(conn);
-			return;
-		}
-		if (n < 0) {
-			conn_reset(conn, strerror((int)-n));
-			return;
-		}
-		if (!n)
-			return;
-		backlog_consume(&conn->backlog, n);
-		credit_forward(&conn->credit, (uint32_t)n);
-	}
+	if (conn->fd >= 0 && conn->backlog.len)
+		on_written(conn, backlog_flush(&conn->backlog, conn->fd));
 }
 
 static void note_credit(struct conn *conn)
@@ -286,7 +264,7 @@ static void on_response(struct conn *conn)
 	conn->state = CONN_OPEN;
 	conn->deadline = 0;
 	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
-	n = write_some(conn, &iov, 1);
+	n = backlog_send(&conn->backlog, conn->fd, &iov, 1, iov.iov_len);
 	if (n == -EPIPE)
 		lose_reader(conn);
 	else if (n != (ssize_t)iov.iov_len)
@@ -311,8 +289,6 @@ static void on_rst(struct conn *conn)
 static void on_rw(struct conn *conn, const struct packet *packet,
 		  const struct iovec *payload, size_t count)
 {
-	ssize_t n = 0;
-
 	if (conn->state != CONN_OPEN || (conn->guest_shut & PACKET_SHUT_SEND)) {
 		conn_reset(conn, "the guest sent data where none may come");
 		return;
@@ -324,19 +300,8 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 	/* Sent before the guest could know that nobody reads. */
 	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len)
 		return;
-	if (!conn->backlog.len)
-		n = write_some(conn, payload, count);
-	if (n == -EPIPE) {
-		lose_reader(conn);
-		return;
-	}
-	if (n < 0) {
-		conn_reset(conn, strerror((int)-n));
-		return;
-	}
-	credit_forward(&conn->credit, (uint32_t)n);
-	if (backlog_add(&conn->backlog, payload, count, n, packet->len - n) < 0)
-		conn_reset(conn, "out of memory");
+	on_written(conn,
+		   backlog_send(&conn->backlog, conn->fd, payload, count, packet->len));
 }
 
 void conn_on_packet(struct conn *conn, const struct packet *packet,

@@ -53,6 +53,8 @@ static void on_front_listener(struct vsockd *d, const struct loop_event *ev)
 				    strerror(-fd));
 		return;
 	}
+	/* The one before it may have gone just now. */
+	device_on_front(&d->device, 0);
 	if (device_is_attached(&d->device)) {
 		log_limited(
 			LOG_LEVEL_WARNING,

@@ -732,6 +732,16 @@ static inline int join_in(struct guest *g, uint32_t guest_port, uint32_t *host_p
 	return fd;
 }
 
+/* The guest ends a connection; nothing more comes of it. */
+static inline void part(struct guest *g, int fd, uint32_t guest_port, uint32_t host_port)
+{
+	struct packet rst = guest_packet(PACKET_RST, guest_port, host_port, 0);
+
+	guest_send(g, &rst, NULL);
+	host_expect_eof(fd);
+	close(fd);
+}
+
 /* The guest connects to a port of the host; returns what the host program has. */
 static inline int join_out(struct guest *g, uint32_t guest_port, uint32_t host_port)
 {

@@ -218,6 +218,20 @@ static void a_vcpu_that_qemu_refuses_takes_the_others_back(void **state)
 		   "device_add 1;device_add 2;device_del 1;DEL_CPU2 1;");
 }
 
+static void what_qemu_never_created_is_not_said_to_be_removed(void **state)
+{
+	struct fake_vm vm = {.refuse_add = 1};
+	struct output o;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1"));
+	fake_stop(&vm);
+	check_failure(&o, 13, "refused device_add");
+	assert_null(strstr(o.err, "removed"));
+	assert_string_equal(vm.log, "device_add 1;");
+}
+
 static void a_cpu_that_stays_offline_is_taken_out_again(void **state)
 {
 	struct fake_vm offline = {.stays_offline = true}, blind = {.blind = true};
@@ -382,6 +396,7 @@ int main(void)
 		cmocka_unit_test(a_reply_after_the_timeout_is_awaited_and_undone),
 		cmocka_unit_test(a_connection_that_breaks_is_made_anew_for_the_cleanup),
 		cmocka_unit_test(a_vcpu_that_qemu_refuses_takes_the_others_back),
+		cmocka_unit_test(what_qemu_never_created_is_not_said_to_be_removed),
 		cmocka_unit_test(a_cpu_that_stays_offline_is_taken_out_again),
 		cmocka_unit_test(
 			an_interrupt_is_answered_between_steps_with_the_way_back),

@@ -84,6 +84,11 @@ static void ids_stand_in_bit_fields_as_wide_as_the_largest_needs(void **state)
 	for (i = 0; i < 24; i++)
 		assert_int_equal(s.slot[i].apic_id, apic_ids[i]);
 	slots_free(&s);
+	/* Powers of two leave no gaps. */
+	s = parsed(machine(2, 1, 4, 2));
+	for (i = 0; i < 16; i++)
+		assert_int_equal(s.slot[i].apic_id, i);
+	slots_free(&s);
 }
 
 static void a_reply_that_makes_no_sense_is_refused(void **state)
@@ -207,6 +212,14 @@ static void unplugging_takes_the_highest_and_never_the_boot_cpu(void **state)
 	assert_int_equal(slots_pick_plugged(&s, &wish, p.picked, &p.n, &p.err), 0);
 	assert_int_equal(p.picked[0]->apic_id, 2);
 	assert_int_equal(p.picked[1]->apic_id, 1);
+	/* Also where it does not stand first. */
+	s.slot[0].boot = false;
+	s.slot[2].boot = true;
+	assert_int_equal(slots_pick_plugged(&s, &wish, p.picked, &p.n, &p.err), 0);
+	assert_int_equal(p.picked[0]->apic_id, 1);
+	assert_int_equal(p.picked[1]->apic_id, 0);
+	s.slot[0].boot = true;
+	s.slot[2].boot = false;
 	wish.count = 3;
 	assert_int_equal(slots_pick_plugged(&s, &wish, p.picked, &p.n, &p.err),
 			 -ENOSPC);

@@ -24,7 +24,7 @@ struct peer {
 
 static struct peer open_peer(void)
 {
-	struct peer p;
+	struct peer p = {0};
 	int pair[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -241,6 +241,20 @@ static void a_reply_that_lies_ends_the_connection(void **state)
 	}
 }
 
+static void a_refusal_that_counts_more_than_was_asked_is_no_reply(void **state)
+{
+	struct peer p = greeted(0);
+	uint8_t msg[UPCALL_MSG_SIZE];
+	struct upcall_result r;
+
+	(void)state;
+	send_add(&p, 3);
+	make_reply(msg, UPCALL_ADD_CPU, 4);
+	put(msg + 16, (uint32_t)-EIO);
+	assert_int_equal(receive(&p, msg, &r), -EPROTO);
+	close_peer(&p);
+}
+
 static void a_refusal_has_its_reason_printable_and_bounded(void **state)
 {
 	struct peer p = greeted(UPCALL_FEATURE_DETAIL);
@@ -351,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_silent_server_costs_no_more_than_the_deadline),
 		cmocka_unit_test(a_good_reply_counts_the_whole_list),
 		cmocka_unit_test(a_reply_that_lies_ends_the_connection),
+		cmocka_unit_test(a_refusal_that_counts_more_than_was_asked_is_no_reply),
 		cmocka_unit_test(a_refusal_has_its_reason_printable_and_bounded),
 		cmocka_unit_test(
 			the_reference_servers_leftovers_on_an_error_are_not_believed),
