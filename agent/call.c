@@ -10,8 +10,8 @@
 #include "log.h"
 #include "session.h"
 
-/* What a ttrpc.Response adds to its payload, with room to spare. */
-#define RESPONSE_OVERHEAD 64
+/* What a ttrpc.Response adds to its payload: a tag and a length of up to 4 bytes. */
+#define RESPONSE_OVERHEAD 5
 
 static void end(struct agent_call *call)
 {

@@ -88,7 +88,11 @@ static void remove_stale(const struct sockaddr_un *un)
 {
 	cleanup_close int fd =
 		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
 
+	/* A file that is no socket refuses connections too (unix(7)). */
+	if (lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return;
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) < 0 &&
 	    errno == ECONNREFUSED)
 		unlink(un->sun_path);

@@ -45,6 +45,14 @@ void agent_session_wake(struct agent_session *session)
 		return;
 	if (wants_to_read(session))
 		events |= EPOLLIN;
+	else
+		/*
+		 * A vsock socket has EPOLLHUP only when it was shut down from here
+		 * too (vsock_poll() in net/vmw_vsock/af_vsock.c); that the peer has
+		 * gone is EPOLLRDHUP there. Edge-triggered, since that also stands
+		 * after a half-close, as long as calls are under way.
+		 */
+		events |= EPOLLRDHUP | EPOLLET;
 	if (!TAILQ_EMPTY(&session->queue))
 		events |= EPOLLOUT;
 	/* Without it nothing might bring the loop here again. */
@@ -257,6 +265,13 @@ static void flush(struct agent_session *session)
 	}
 }
 
+/* Whether the peer takes no more answers. Sending no bytes asks, and sends none. */
+static bool is_peer_gone(const struct agent_session *session)
+{
+	return send(session->source.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+	       errno != EAGAIN && errno != EINTR;
+}
+
 static void session_ready(struct agent_source *source, uint32_t events)
 {
 	struct agent_session *session =
@@ -272,6 +287,8 @@ static void session_ready(struct agent_source *source, uint32_t events)
 		session->broken = true;
 	}
 	flush(session);
+	if (!wants_to_read(session) && is_peer_gone(session))
+		session->broken = true;
 	session->in_turn = false;
 	if (is_finished(session))
 		agent_session_destroy(session);

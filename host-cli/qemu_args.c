@@ -24,6 +24,12 @@
  */
 #define MP_TABLE_CPUS 16
 
+/*
+ * microvm has eight virtio-mmio windows, which devices take from the highest down
+ * (QEMU, hw/i386/microvm.c): the first one's, as <size>@<base>:<irq>.
+ */
+#define MICROVM_FIRST_DEVICE "512@0xfeb00e00:12"
+
 #define VALUE_MAX 1024
 
 struct machine;
@@ -46,7 +52,7 @@ struct machine {
 
 static const struct machine machines[] = {
 	{"q35", "", true, "vhost-user-vsock-pci"},
-	{"microvm", ",acpi=on,auto-kernel-cmdline=off", false,
+	{"microvm", ",acpi=off,auto-kernel-cmdline=off", false,
 	 "vhost-user-vsock-device"},
 };
 
@@ -243,9 +249,10 @@ static void print_machine(struct args *a)
 	unsigned long long slots = a->max_cpus + a->spare;
 
 	if (!a->machine->hotplug) {
-		why(a, "microvm has no CPU hotplug in QEMU. A stock guest kernel finds "
-		       "its");
-		why(a, "virtio-mmio devices through ACPI tables only, so acpi=on.");
+		why(a, "microvm has no CPU hotplug in QEMU. Its kernel arguments for "
+		       "virtio-mmio devices");
+		why(a, "mean nothing to a stock kernel; those of --append do, to the "
+		       "upcall module.");
 	}
 	emit(a, "-machine", "%s%s,memory-backend=mem0", a->machine->name,
 	     a->machine->options);
@@ -286,16 +293,21 @@ static void print_devices(struct args *a, const char *name)
 	emit(a, "-qmp", "unix:%s,server=on,wait=off", path);
 }
 
-/* What the guest's kernel must be told. */
+/* What the guest's kernel, and the module in it, must be told. */
 static void print_append(struct args *a)
 {
-	char text[96] = "";
+	char text[96];
 
+	why(a, "acpi=off: the module plugs where ACPI does not.");
 	if (a->machine->hotplug) {
-		why(a, "acpi=off: the module plugs CPUs where ACPI does not.");
 		why(a, "possible_cpus: how many CPUs the kernel prepares for.");
 		snprintf(text, sizeof(text), "acpi=off possible_cpus=%llu",
 			 (unsigned long long)a->max_cpus);
+	} else {
+		why(a, "upcall.mmio_device: where the vsock device is, if it is the "
+		       "first -device.");
+		snprintf(text, sizeof(text),
+			 "acpi=off upcall.mmio_device=" MICROVM_FIRST_DEVICE);
 	}
 	if (a->list)
 		report_set(a->report, "append", json_string(text));

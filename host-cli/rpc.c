@@ -43,7 +43,8 @@ static int send_request(struct rpc *rpc, const struct rpc_request *request,
 	message.method = (char *)request->method;
 	message.payload.data = (uint8_t *)request->payload;
 	message.payload.len = request->len;
-	message.timeout_nano = left < 0 ? 0 : left * NS_PER_MS;
+	/* 0 on the wire means for ever, which "no time left" does not. */
+	message.timeout_nano = left < 0 ? 0 : left ? left * NS_PER_MS : 1;
 	len = ttrpc__request__get_packed_size(&message);
 	if (len > TTRPC_PAYLOAD_MAX)
 		return error_set(err, -EMSGSIZE, "%s: the request is too large",

@@ -7,6 +7,7 @@
 #include "conn.h"
 #include "eject.h"
 #include "ksym.h"
+#include "mmio.h"
 #include "server.h"
 #include "upcall_wire.h"
 
@@ -34,6 +35,7 @@ static int __init upcall_init(void)
 	ret = server_start();
 	if (ret)
 		goto exit_conn;
+	mmio_announce();
 	pr_info("version %s, listening on vsock port %u%s\n", UPCALL_VERSION,
 		UPCALL_PORT, eject_available() ? ", vCPUs can be ejected" : "");
 	return 0;

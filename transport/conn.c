@@ -66,7 +66,7 @@ void conn_accept(struct conn *conn, int fd, uint64_t now)
 {
 	conn->state = CONN_LINE;
 	conn->fd = fd;
-	conn->batch = 1;
+	conn->batch = CONN_BATCH_MAX;
 	conn->deadline = now + CONN_LINE_TIMEOUT;
 }
 
@@ -82,7 +82,7 @@ void conn_dialled(struct conn *conn, int fd)
 void conn_request(struct conn *conn, const struct packet *request, int fd, uint64_t now)
 {
 	conn->fd = -1;
-	conn->batch = 1;
+	conn->batch = CONN_BATCH_MAX;
 	conn->host_port = request->dst_port;
 	conn->guest_port = request->src_port;
 	credit_hear(&conn->credit, request);
@@ -116,6 +116,8 @@ static void lose_reader(struct conn *conn)
 			"connection %u-%u: the host program closed and left %zu bytes "
 			"from the guest",
 			conn->host_port, conn->guest_port, conn->backlog.len);
+	/* Else a guest that waits for room would never try, and learn it, again. */
+	credit_forward(&conn->credit, (uint32_t)conn->backlog.len);
 	backlog_clear(&conn->backlog);
 	conn->hangup = true;
 	tell_shutdown(conn, PACKET_SHUT_RCV);
@@ -298,8 +300,10 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 		return;
 	}
 	/* Sent before the guest could know that nobody reads. */
-	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len)
+	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len) {
+		credit_forward(&conn->credit, packet->len);
 		return;
+	}
 	on_written(conn,
 		   backlog_send(&conn->backlog, conn->fd, payload, count, packet->len));
 }

@@ -31,6 +31,10 @@ enum conn_state {
 	CONN_DEAD,
 };
 
+enum {
+	CONN_BATCH_MAX = 32, /* packets that one read may fill */
+};
+
 /* Milliseconds. */
 enum {
 	CONN_LINE_TIMEOUT = 10000,

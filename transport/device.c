@@ -56,7 +56,7 @@ static void start(struct device *dev)
 	 * A machine that was only paused goes on at the very place where it
 	 * stopped; after a reboot both rings begin at 0.
 	 */
-	if (!dev->suspended || dev->broken || rx->next_avail != dev->rx_at ||
+	if (!dev->suspended || rx->next_avail != dev->rx_at ||
 	    tx->next_avail != dev->tx_at)
 		drop_conns(dev, "the guest has started anew");
 	dev->suspended = false;

@@ -10,7 +10,6 @@
 
 enum {
 	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */
-	BATCH_CHAINS = 32,     /* packets that one read may fill */
 	BATCH_BYTES = 1 << 16, /* a connection's share before the next one's turn */
 };
 
@@ -101,8 +100,8 @@ static enum outcome send_control(struct device *dev)
 
 /* Chains that one read is going to fill. */
 struct batch {
-	struct vring_chain chain[BATCH_CHAINS];
-	size_t room[BATCH_CHAINS]; /* payload bytes that each may have */
+	struct vring_chain chain[CONN_BATCH_MAX];
+	size_t room[CONN_BATCH_MAX]; /* payload bytes that each may have */
 	size_t chains, pieces, payload_pieces;
 	size_t bytes;
 };
@@ -161,7 +160,7 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch->chains - used);
 	conn_on_sent(conn, (uint32_t)bytes, (uint32_t)used);
 	/* A stream that fills what it is given gets more the next time. */
-	if (bytes == batch->bytes && conn->batch <= BATCH_CHAINS / 2)
+	if (bytes == batch->bytes && conn->batch <= CONN_BATCH_MAX / 2)
 		conn->batch *= 2;
 	else if (used < conn->batch)
 		conn->batch = used;

@@ -410,14 +410,21 @@ static inline void fake_kick(struct fake_ring *r)
 	assert_int_equal(write(r->kick, &(uint64_t){1}, 8), 8);
 }
 
-/* Makes what begins at descriptor head available; kicks if the device wants it. */
-static inline void fake_offer(struct guest *g, unsigned int index, uint16_t head)
+/* Puts what begins at descriptor head into the ring; seen with fake_publish(). */
+static inline void fake_put(struct guest *g, unsigned int index, uint16_t head)
 {
 	struct fake_ring *r = &g->ring[index];
-	uint16_t old = r->next, event;
 
 	r->avail[2 + r->next % r->num] = head;
 	r->next++;
+}
+
+/* Makes available what was put since; kicks if the device wants it. */
+static inline void fake_publish(struct guest *g, unsigned int index)
+{
+	struct fake_ring *r = &g->ring[index];
+	uint16_t old = r->avail[1], event;
+
 	__atomic_store_n(&r->avail[1], r->next, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!(g->features & VRING_F_EVENT_IDX)) {
@@ -428,6 +435,12 @@ static inline void fake_offer(struct guest *g, unsigned int index, uint16_t head
 	event = __atomic_load_n(&r->used[2 + 4 * r->num], __ATOMIC_RELAXED);
 	if ((uint16_t)(r->next - event - 1) < (uint16_t)(r->next - old))
 		fake_kick(r);
+}
+
+static inline void fake_offer(struct guest *g, unsigned int index, uint16_t head)
+{
+	fake_put(g, index, head);
+	fake_publish(g, index);
 }
 
 /* The next used element, if there is one: true, and its id and length. */
@@ -460,8 +473,8 @@ static inline void fake_wait(struct guest *g, unsigned int index)
 	assert_int_equal(read(r->call, &count, 8), 8);
 }
 
-/* Offers the receive buffer of a slot: rx_parts descriptors, the first ones small. */
-static inline void guest_offer_rx(struct guest *g, unsigned int slot)
+/* Puts the receive buffer of a slot: rx_parts descriptors, the first ones small. */
+static inline void guest_put_rx(struct guest *g, unsigned int slot)
 {
 	struct vring_desc *desc = g->ring[0].desc + (size_t)slot * g->rx_parts;
 	uint64_t at = RX_AT + (uint64_t)slot * RX_STRIDE;
@@ -480,7 +493,13 @@ static inline void guest_offer_rx(struct guest *g, unsigned int slot)
 		at += len;
 		left -= len;
 	}
-	fake_offer(g, 0, slot * g->rx_parts);
+	fake_put(g, 0, slot * g->rx_parts);
+}
+
+static inline void guest_offer_rx(struct guest *g, unsigned int slot)
+{
+	guest_put_rx(g, slot);
+	fake_publish(g, 0);
 }
 
 /* The guest's driver comes up: both rings from 0, receive buffers offered. */
@@ -733,7 +752,8 @@ static inline int join_in(struct guest *g, uint32_t guest_port, uint32_t *host_p
 }
 
 /* The guest ends a connection; nothing more comes of it. */
-static inline void part(struct guest *g, int fd, uint32_t guest_port, uint32_t host_port)
+static inline void part(struct guest *g, int fd, uint32_t guest_port,
+			uint32_t host_port)
 {
 	struct packet rst = guest_packet(PACKET_RST, guest_port, host_port, 0);
 

@@ -256,6 +256,28 @@ static void a_stale_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 	close(fd);
 }
 
+static void a_file_that_is_no_socket_is_left_alone(void **state)
+{
+	struct fixture other = *(struct fixture *)*state;
+	char text[16];
+	int status;
+	pid_t pid;
+
+	put_file(&other, "file", "precious");
+	snprintf(other.socket, sizeof(other.socket), "%s/file", other.dir);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		alarm(PATIENCE / 1000); /* one that listens would not end */
+		agent_child(&other);
+	}
+	wait_until(waitpid(pid, &status, WNOHANG) == pid || log_has(&other, "/file"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	get_file(&other, "file", text, sizeof(text));
+	assert_string_equal(text, "precious");
+}
+
 static void the_socket_file_is_the_owners_only(void **state)
 {
 	struct fixture *f = *state;
@@ -278,6 +300,7 @@ int main(void)
 		test(out_of_descriptors_the_agent_serves_on),
 		test(random_bytes_never_end_the_agent),
 		test(a_stale_socket_file_is_replaced_and_a_live_one_is_not),
+		test(a_file_that_is_no_socket_is_left_alone),
 		test(the_socket_file_is_the_owners_only),
 	};
 

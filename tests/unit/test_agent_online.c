@@ -2,6 +2,8 @@
 /* OnlineCpus, on a sysfs of plain files; a FIFO stands for a CPU that is slow. */
 #include "test_agent_common.h"
 
+#include <sys/prctl.h>
+
 #include "../../agent/guest_cpu.h"
 #include "../../agent/job.h"
 #include "../../agent/session.h"
@@ -314,7 +316,7 @@ static void a_call_whose_time_is_up_ends_and_leaves_nothing(void **state)
 	expect_works(fd, 1);
 	wait_until(count_fds(*state) == IDLE_FDS + 1);
 	make_slow(*state);
-	send_online(fd, 3, NULL, 0, 20000000);
+	send_online(fd, 3, NULL, 0, 100000000);
 	expect_status(fd, 3, TTRPC_DEADLINE_EXCEEDED);
 	wait_until(count_children(*state) == 0);
 	wait_until(count_fds(*state) == IDLE_FDS + 1);
@@ -334,6 +336,31 @@ static void a_caller_that_goes_ends_its_calls(void **state)
 	wait_until(count_children(*state) == 0);
 	expect_works(other, 1);
 	close(other);
+}
+
+static void a_call_under_way_at_a_half_close_is_answered(void **state)
+{
+	int fd = dial(*state), held;
+	Response *r;
+
+	make_slow(*state);
+	send_online(fd, 1, NULL, 0, 0);
+	wait_until(count_children(*state) == 1);
+	shutdown(fd, SHUT_WR);
+	/* After another connection's turn the agent has seen the end. */
+	for (int i = 0; i < 3; i++) {
+		int other = dial(*state);
+
+		expect_works(other, 1);
+		close(other);
+	}
+	held = let_go(*state);
+	r = take_online(fd, 1);
+	assert_int_equal(r->n_results, 3);
+	free_online(r);
+	expect_closed(fd);
+	close(held);
+	close(fd);
 }
 
 static void data_to_a_call_under_way_ends_it_with_one_answer(void **state)
@@ -371,6 +398,35 @@ static void a_child_that_is_killed_is_an_error_and_no_more(void **state)
 	close(fd);
 }
 
+static void the_child_of_a_killed_agent_ends_too(void **state)
+{
+	struct fixture *f = *state;
+	char path[64], text[64] = "";
+	int fd = dial(f), status;
+	FILE *file;
+	pid_t child;
+
+	make_slow(f);
+	send_online(fd, 1, NULL, 0, 0);
+	wait_until(count_children(f) == 1);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	fclose(file);
+	child = atoi(text);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+	kill(f->pid, SIGKILL);
+	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+	close(fd);
+	fflush(NULL);
+	f->pid = fork(); /* for the teardown */
+	if (!f->pid)
+		agent_child(f);
+	close(dial(f));
+	wait_until(waitpid(child, &status, WNOHANG) == child);
+}
+
 /* The teardown sees to it that the agent ends well. */
 static void the_agent_ends_at_once_with_a_call_under_way(void **state)
 {
@@ -405,8 +461,10 @@ int main(void)
 		test(a_connection_with_many_calls_under_way_is_not_read),
 		test(a_call_whose_time_is_up_ends_and_leaves_nothing),
 		test(a_caller_that_goes_ends_its_calls),
+		test(a_call_under_way_at_a_half_close_is_answered),
 		test(data_to_a_call_under_way_ends_it_with_one_answer),
 		test(a_child_that_is_killed_is_an_error_and_no_more),
+		test(the_child_of_a_killed_agent_ends_too),
 		test(the_agent_ends_at_once_with_a_call_under_way),
 	};
 

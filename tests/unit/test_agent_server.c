@@ -27,11 +27,13 @@ static void info_has_the_guests_own_figures(void **state)
 	Vmctl__Agent__V1__GetGuestInfoRequest request =
 		VMCTL__AGENT__V1__GET_GUEST_INFO_REQUEST__INIT;
 	Vmctl__Agent__V1__GetGuestInfoResponse *info;
+	struct timespec before, after;
 	struct utsname names;
 	struct answer a;
 	int fd = dial(*state);
 
 	assert_int_equal(uname(&names), 0);
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &before), 0);
 	send_call(fd, 1, SERVICE, "GetGuestInfo", &request.base, 0);
 	a = take_answer(fd);
 	assert_int_equal(status_of(&a), TTRPC_OK);
@@ -40,7 +42,8 @@ static void info_has_the_guests_own_figures(void **state)
 	assert_non_null(info);
 	assert_string_equal(info->kernel, names.release);
 	assert_string_equal(info->hostname, names.nodename);
-	assert_true(info->uptime_nano > 0);
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &after), 0);
+	assert_in_range(info->uptime_nano / 1000000000, before.tv_sec, after.tv_sec);
 	expect_list(info->cpus->possible, info->cpus->n_possible, 0, 7);
 	expect_list(info->cpus->present, info->cpus->n_present, 0, 3);
 	expect_list(info->cpus->online, info->cpus->n_online, 0, 0);
@@ -72,6 +75,40 @@ static void info_without_the_module_has_an_empty_module_version(void **state)
 	assert_string_equal(info->module_version, "");
 	vmctl__agent__v1__get_guest_info_response__free_unpacked(info, NULL);
 	free_answer(&a);
+	close(fd);
+}
+
+static void info_of_an_old_kernel_has_no_available_memory(void **state)
+{
+	Vmctl__Agent__V1__GetGuestInfoResponse *info;
+	struct answer a;
+	int fd = dial(*state);
+
+	put_file(*state, "proc/meminfo", "MemTotal:         234567 kB\n");
+	send_call(fd, 1, SERVICE, "GetGuestInfo", NULL, 0);
+	a = take_answer(fd);
+	assert_int_equal(status_of(&a), TTRPC_OK);
+	info = vmctl__agent__v1__get_guest_info_response__unpack(
+		NULL, a.response->payload.len, a.response->payload.data);
+	assert_non_null(info);
+	assert_int_equal(info->memory_total_bytes, 234567ull * 1024);
+	assert_int_equal(info->memory_available_bytes, 0);
+	vmctl__agent__v1__get_guest_info_response__free_unpacked(info, NULL);
+	free_answer(&a);
+	close(fd);
+}
+
+static void info_with_a_file_that_cannot_be_read_is_an_error(void **state)
+{
+	char path[PATH_MAX];
+	int fd = dial(*state);
+
+	path_of(*state, "sys/module/upcall/version", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0); /* reading it gives EISDIR */
+	send_call(fd, 1, SERVICE, "GetGuestInfo", NULL, 0);
+	expect_status(fd, 1, TTRPC_INTERNAL);
+	expect_works(fd, 3);
 	close(fd);
 }
 
@@ -137,6 +174,40 @@ static void garbage_closes_its_own_connection_only(void **state)
 	close(other);
 }
 
+static void a_length_with_a_first_byte_is_no_ttrpc(void **state)
+{
+	static const uint32_t lengths[] = {1u << 24, (1u << 25) - 1, 1u << 31};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct ttrpc_header h = {
+			.length = lengths[i], .stream_id = 1, .type = TTRPC_REQUEST};
+		uint8_t header[TTRPC_HEADER_SIZE];
+		int fd = dial(*state);
+
+		ttrpc_header_encode(&h, header);
+		send_bytes(fd, header, sizeof(header));
+		expect_closed(fd);
+		close(fd);
+	}
+}
+
+static void bad_frames_are_logged_once_a_connection(void **state)
+{
+	char text[65536], *p;
+	unsigned int n = 0;
+	int fd = dial(*state);
+
+	for (uint32_t i = 0; i < 10; i++) {
+		send_ping(fd, 2, "even");
+		expect_status(fd, 2, TTRPC_INVALID_ARGUMENT);
+	}
+	get_file(*state, "log", text, sizeof(text));
+	for (p = text; (p = strstr(p, "must be odd")); p++)
+		n++;
+	assert_int_equal(n, 1);
+	close(fd);
+}
+
 static void undecodable_messages_are_invalid_arguments(void **state)
 {
 	static const uint8_t junk[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -183,10 +254,13 @@ static void the_largest_message_passes_both_ways(void **state)
 	int fd = dial(*state);
 
 	assert_non_null(text);
-	memset(text, 'x', len);
+	/* No two pieces alike: one sent twice, or left out, shows. */
+	for (size_t i = 0; i < len; i++)
+		text[i] = 1 + (i * 2654435761u >> 16) % 255;
 	text[len] = '\0';
 	send_ping(fd, 1, text);
 	expect_pong(fd, 1, text);
+	expect_works(fd, 3);
 	free(text);
 	close(fd);
 }
@@ -356,10 +430,14 @@ int main(void)
 		test(ping_answers_with_the_bytes_it_was_given),
 		test(info_has_the_guests_own_figures),
 		test(info_without_the_module_has_an_empty_module_version),
+		test(info_of_an_old_kernel_has_no_available_memory),
+		test(info_with_a_file_that_cannot_be_read_is_an_error),
 		test(info_with_no_sysfs_says_so),
 		test(unknown_service_and_method_leave_the_connection_up),
 		test(a_name_that_is_no_utf8_comes_back_as_text),
 		test(garbage_closes_its_own_connection_only),
+		test(a_length_with_a_first_byte_is_no_ttrpc),
+		test(bad_frames_are_logged_once_a_connection),
 		test(undecodable_messages_are_invalid_arguments),
 		test(an_oversize_message_is_refused_and_the_connection_stays),
 		test(the_largest_message_passes_both_ways),

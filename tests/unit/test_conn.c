@@ -364,7 +364,7 @@ static void the_backlog_keeps_bytes_in_order_within_its_bound(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(in); i++)
-		in[i] = (uint8_t)(i * 7919 >> 4);
+		in[i] = (uint8_t)((uint32_t)i * 0x9e3779b1u >> 24);
 	/* In and out by odd steps, many times around. */
 	for (int turn = 0; turn < 2000; turn++) {
 		size_t len = 1 + turn * 31 % 5000, n, at;

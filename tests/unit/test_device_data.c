@@ -351,6 +351,38 @@ static void a_slow_reader_does_not_stop_another_connection(void **state)
 	close(other);
 }
 
+/* Two streams share the guest's buffers: none is ever far ahead of the other. */
+static void connections_take_turns(void **state)
+{
+	struct guest *g = *state;
+	static const uint8_t block[65536];
+	static uint8_t payload[RX_STRIDE];
+	uint32_t port[2], got[2] = {0};
+	struct packet packet;
+	int fd[2];
+
+	for (int i = 0; i < 2; i++)
+		fd[i] = join_in(g, 5000 + i, &port[i]);
+	/* Both sockets are full, and the few buffers taken, before more come. */
+	for (int i = 0; i < 2; i++)
+		wait_until(send(fd[i], block, sizeof(block), MSG_DONTWAIT) < 0 &&
+			   (uint16_t)(g->ring[0].used[1] - g->ring[0].seen_used) ==
+				   g->rx_slots);
+	for (unsigned int i = g->rx_slots; i < RX_NUM; i++)
+		guest_put_rx(g, i);
+	fake_publish(g, 0);
+	for (unsigned int i = 0; i < RX_NUM * 3 / 4; i++) {
+		guest_receive(g, &packet, payload);
+		if (packet.op != PACKET_RW || i < g->rx_slots)
+			continue;
+		got[packet.dst_port - 5000] += packet.len;
+		/* A turn is 64 KiB. */
+		assert_true(got[0] <= got[1] + 65536 && got[1] <= got[0] + 65536);
+	}
+	for (int i = 0; i < 2; i++)
+		close(fd[i]);
+}
+
 /* The guest's program does not read: its window is full, others go on. */
 static void a_guest_program_that_does_not_read_stops_only_itself(void **state)
 {
@@ -530,6 +562,19 @@ static void a_host_program_that_closes_unread_is_no_harm(void **state)
 		assert_int_equal(packet.op, PACKET_RST);
 }
 
+static int setup_few_buffers(void **state)
+{
+	struct guest *g = guest_new();
+
+	g->rx_slots = 2;
+	guest_start(g);
+	*state = g;
+	return 0;
+}
+
+#define test_guest_with_few_buffers(name) \
+	cmocka_unit_test_setup_teardown(name, setup_few_buffers, teardown_guest)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +587,7 @@ int main(void)
 		test_guest(a_window_that_the_guest_shrinks_holds_the_host_back),
 		test_guest(small_packets_are_metered_by_their_number),
 		test_guest(a_slow_reader_does_not_stop_another_connection),
+		test_guest_with_few_buffers(connections_take_turns),
 		test_guest(a_guest_program_that_does_not_read_stops_only_itself),
 		test_guest(the_guest_can_half_close),
 		test_guest(a_half_close_waits_for_what_was_sent_before),

@@ -111,6 +111,21 @@ static void what_is_no_socket_is_left_alone(void **state)
 	assert_int_equal(access(path, F_OK), 0);
 }
 
+static void a_socket_of_another_kind_is_left_alone(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct listener l;
+	struct error err;
+
+	(void)state;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listener_open(&l, path, &err), -EADDRINUSE);
+	assert_int_equal(access(path, F_OK), 0);
+	close(fd);
+}
+
 static void a_path_that_is_another_ones_by_now_is_not_removed(void **state)
 {
 	struct listener l, other;
@@ -185,6 +200,7 @@ int main(void)
 		t(a_stale_socket_is_replaced),
 		t(a_socket_in_use_is_left_alone),
 		t(what_is_no_socket_is_left_alone),
+		t(a_socket_of_another_kind_is_left_alone),
 		t(a_path_that_is_another_ones_by_now_is_not_removed),
 		t(paths_that_are_too_long_are_refused),
 		t(without_descriptors_a_client_is_turned_away),

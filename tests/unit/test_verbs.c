@@ -163,6 +163,10 @@ static void qemu_args_on_microvm_has_no_slots_and_says_so(void **state)
 	assert_non_null(strstr(o.out, "\n2,sockets=2,cores=1,threads=1,maxcpus=2\n"));
 	assert_non_null(strstr(o.out, "virtio-mmio.force-legacy=false\n"));
 	assert_non_null(strstr(o.out, "vhost-user-vsock-device,chardev=vsock0\n"));
+	o = run(qemu_args_main,
+		ARGS("qemu-args", "vm1", "--machine", "microvm", "--append"));
+	assert_string_equal(o.out,
+			    "acpi=off upcall.mmio_device=512@0xfeb00e00:12\n");
 }
 
 static void qemu_args_warns_where_the_mp_table_would_be_dropped(void **state)

@@ -6,8 +6,13 @@ load common
 
 teardown() { halt; }
 
-@test "microvm boots, and its agent and module answer" {
+@test "microvm boots without ACPI, and its agent and module answer" {
 	boot --machine microvm
+	run guest 'ls /sys/firmware/acpi; cat /sys/module/upcall/parameters/mmio_device'
+	expect_match 'No such file.*512@0xfeb00e00:12:0' "$output"
+	vmctl ping guest
+	# The device stays when the module goes, and is not announced a second time.
+	guest 'modprobe -r upcall && modprobe upcall'
 	vmctl ping guest
 	run vmctl info guest
 	expect 0 "$status"
