@@ -131,9 +131,12 @@ static void settle(struct conn *conn, uint64_t now)
 {
 	if (conn->state != CONN_OPEN)
 		return;
-	if (conn->hangup && (conn->host_shut & PACKET_SHUT_SEND) &&
-	    !(conn->host_shut & PACKET_SHUT_RCV))
+	/* Gone, and nothing is left that it sent and the guest would take. */
+	if (conn->hangup && ((conn->host_shut & PACKET_SHUT_SEND) ||
+			     (conn->guest_shut & PACKET_SHUT_RCV))) {
 		lose_reader(conn);
+		tell_shutdown(conn, PACKET_SHUT_BOTH);
+	}
 	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn->backlog.len &&
 	    !conn->wr_shut) {
 		conn->wr_shut = true;

@@ -177,7 +177,16 @@ void device_on_front(struct device *dev, uint32_t events)
 
 void device_on_kick(struct device *dev, uint32_t index)
 {
-	vhost_user_clear_kick(&dev->front, index);
+	int ret = vhost_user_clear_kick(&dev->front, index);
+
+	if (ret < 0) {
+		log_error(
+			"the kick descriptor of ring %u is no use: %s; the front-end's "
+			"connection is ended",
+			index, strerror(-ret));
+		detach(dev);
+		return;
+	}
 	if (index == DEVICE_TX)
 		dev->tx_pending = true;
 	else if (index == DEVICE_RX)

@@ -44,6 +44,8 @@ struct device {
 	bool told_down;	 /* it was logged that a host program found no guest */
 	uint16_t rx_at, tx_at; /* where it was */
 
+	uint64_t dropped; /* packets that no answer could be given to */
+
 	struct conn_table conns;
 	struct conn_list control; /* those with packets of their own to send */
 	struct conn_list ready;	  /* those with bytes to send */

@@ -59,6 +59,34 @@ static bool on_request(struct device *dev, const struct packet *packet)
 	return true;
 }
 
+/* A packet that cannot be right. False when its answer, and so it, must wait. */
+static bool turn_down(struct device *dev, const struct packet *packet,
+		      enum packet_verdict verdict, const char *why)
+{
+	struct conn *conn = NULL;
+
+	if (verdict == PACKET_DROP)
+		dev->dropped++;
+	else if (packet->dst_cid == PACKET_HOST_CID && packet->type == PACKET_STREAM)
+		conn = conn_table_find(&dev->conns, packet->dst_port, packet->src_port);
+	if (verdict == PACKET_REJECT && !conn && !queue_reset(dev, packet))
+		return false;
+	log_limited(
+		LOG_LEVEL_WARNING,
+		"a packet (%s) from port %u of CID %llu to port %u of CID %llu is %s: "
+		"%s (%llu dropped so far)",
+		packet_op_name(packet->op), packet->src_port,
+		(unsigned long long)packet->src_cid, packet->dst_port,
+		(unsigned long long)packet->dst_cid,
+		verdict == PACKET_DROP ? "dropped" : "answered with RST", why,
+		(unsigned long long)dev->dropped);
+	if (conn) {
+		conn_reset(conn, why);
+		device_settle(dev, conn);
+	}
+	return true;
+}
+
 /* False when the packet must wait. */
 static bool handle(struct device *dev, const struct vring_chain *chain)
 {
@@ -69,45 +97,28 @@ static bool handle(struct device *dev, const struct vring_chain *chain)
 	const char *why;
 	size_t n;
 
+	/* Read once: the guest may change it at any time. */
 	if (iov_read(chain->iov, chain->n_read, 0, header, sizeof(header)) <
 	    sizeof(header)) {
-		log_limited(LOG_LEVEL_WARNING,
-			    "the guest sent %zu bytes, which is no packet; dropped",
-			    chain->read_len);
+		log_limited(
+			LOG_LEVEL_WARNING,
+			"the guest sent %zu bytes, which is no packet (%llu dropped so "
+			"far)",
+			chain->read_len, (unsigned long long)++dev->dropped);
 		return true;
 	}
 	packet_decode(&packet, header);
 	verdict = packet_check(&packet, dev->guest_cid,
 			       chain->read_len - PACKET_HEADER_SIZE, &why);
-	conn = verdict == PACKET_DROP
-		       ? NULL
-		       : conn_table_find(&dev->conns, packet.dst_port, packet.src_port);
-	if (verdict != PACKET_ACCEPT) {
-		bool aims = conn && packet.dst_cid == PACKET_HOST_CID &&
-			    packet.type == PACKET_STREAM;
-
-		if (verdict == PACKET_REJECT && !aims && !queue_reset(dev, &packet))
-			return false;
-		log_limited(LOG_LEVEL_WARNING,
-			    "a packet (%s) from the guest's port %u to port %u of CID "
-			    "%llu is %s: %s",
-			    packet_op_name(packet.op), packet.src_port, packet.dst_port,
-			    (unsigned long long)packet.dst_cid,
-			    verdict == PACKET_DROP ? "dropped" : "answered with RST",
-			    why);
-		if (verdict == PACKET_REJECT && aims) {
-			conn_reset(conn, why);
-			device_settle(dev, conn);
-		}
+	if (verdict != PACKET_ACCEPT)
+		return turn_down(dev, &packet, verdict, why);
+	conn = conn_table_find(&dev->conns, packet.dst_port, packet.src_port);
+	if (!conn && packet.op == PACKET_RST)
 		return true;
-	}
-	if (!conn) {
-		if (packet.op == PACKET_RST)
-			return true;
-		if (packet.op == PACKET_REQUEST)
-			return on_request(dev, &packet);
+	if (!conn && packet.op == PACKET_REQUEST)
+		return on_request(dev, &packet);
+	if (!conn)
 		return queue_reset(dev, &packet);
-	}
 	n = iov_slice(dev->payload, VRING_PIECES_MAX, chain->iov, chain->n_read,
 		      PACKET_HEADER_SIZE, packet.len);
 	conn_on_packet(conn, &packet, dev->payload, n, loop_now());

@@ -159,11 +159,12 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch->chains - used);
 	conn_on_sent(conn, (uint32_t)bytes, (uint32_t)used);
-	/* A stream that fills what it is given gets more the next time. */
-	if (bytes == batch->bytes && conn->batch <= CONN_BATCH_MAX / 2)
-		conn->batch *= 2;
-	else if (used < conn->batch)
+	/* What is filled to the brim gets more the next time; the rest was in vain. */
+	if (bytes < batch->bytes)
 		conn->batch = used;
+	else
+		conn->batch = conn->batch < CONN_BATCH_MAX / 2 ? conn->batch * 2
+							       : CONN_BATCH_MAX;
 }
 
 /* One read from a connection's socket into the guest's memory. */

@@ -347,7 +347,8 @@ static int set_vring_call(struct vhost_user *vu, struct vhost_user_message *msg,
 		close(ring->call_fd);
 	ring->call_fd = fd;
 	/* What was signalled on the old one may never have arrived. */
-	ring->signalled = false;
+	if (ring->started)
+		vring_interrupt(ring);
 	return 0;
 }
 

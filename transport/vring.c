@@ -350,6 +350,11 @@ void vring_quiet(struct vring *ring)
 			__ATOMIC_RELAXED);
 }
 
+void vring_interrupt(struct vring *ring)
+{
+	write_event(ring->call_fd);
+}
+
 void vring_signal_error(struct vring *ring)
 {
 	write_event(ring->err_fd);

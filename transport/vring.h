@@ -122,6 +122,9 @@ bool vring_wait(struct vring *ring);
 /* Asks not to be kicked. */
 void vring_quiet(struct vring *ring);
 
+/* Interrupts the guest, whether it wants that or not. */
+void vring_interrupt(struct vring *ring);
+
 /* Tells the front-end that the ring is broken. */
 void vring_signal_error(struct vring *ring);
 

@@ -638,7 +638,7 @@ static inline bool guest_try_receive(struct guest *g, struct packet *packet,
 	assert_int_equal(packet->len, len - PACKET_HEADER_SIZE);
 	assert_int_equal(packet->src_cid, PACKET_HOST_CID);
 	assert_int_equal(packet->dst_cid, GUEST_CID);
-	if (packet->len)
+	if (packet->len && payload)
 		memcpy(payload, bytes + PACKET_HEADER_SIZE, packet->len);
 	guest_offer_rx(g, id / g->rx_parts);
 	return true;

@@ -179,6 +179,20 @@ static void half_closes_of_both_sides_add_up(void **state)
 	assert_int_equal(conn->state, CONN_DEAD);
 }
 
+static void a_guest_that_only_sends_is_told_that_nobody_listens(void **state)
+{
+	struct conn *conn = opened();
+
+	(void)state;
+	from_guest(conn, PACKET_SHUTDOWN, PACKET_SHUT_RCV, "");
+	close(host);
+	host = -1;
+	conn_on_socket(conn, EPOLLIN | EPOLLHUP | EPOLLRDHUP, START);
+	assert_int_equal(only(conn, PACKET_SHUTDOWN).flags, PACKET_SHUT_BOTH);
+	from_guest(conn, PACKET_RST, 0, "");
+	assert_int_equal(conn->state, CONN_DEAD);
+}
+
 static void shutdown_bits_of_two_packets_add_up(void **state)
 {
 	struct conn *conn = opened();
@@ -403,6 +417,7 @@ int main(void)
 		t(a_guest_that_does_not_answer_times_out),
 		t(a_guest_that_never_answers_the_last_shutdown_gets_an_rst),
 		t(half_closes_of_both_sides_add_up),
+		t(a_guest_that_only_sends_is_told_that_nobody_listens),
 		t(shutdown_bits_of_two_packets_add_up),
 		t(a_close_with_bytes_left_waits_for_the_reader),
 		t(a_guest_that_is_gone_leaves_its_bytes_to_the_reader),

@@ -283,6 +283,24 @@ static void a_device_reset_closes_at_once(void **state)
 	close(join_in(g, 5000, &port));
 }
 
+static void a_kick_descriptor_that_cannot_be_kicked_ends_the_front_end(void **state)
+{
+	struct guest *g = *state;
+	uint64_t index = 1;
+	uint32_t port;
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	close(ends[1]);
+	front_message(g, VHOST_USER_SET_VRING_KICK, VHOST_USER_VERSION, &index, 8, ends,
+		      1);
+	assert_true(front_is_closed(g));
+	close(ends[0]);
+	guest_connect(g);
+	guest_start(g);
+	close(join_in(g, 5000, &port));
+}
+
 /* Random rings: whatever is in them, the daemon lives and serves the next driver. */
 static void rings_full_of_noise_do_no_harm(void **state)
 {
@@ -329,6 +347,7 @@ int main(void)
 		test_guest(a_second_front_end_is_turned_away),
 		test_guest(a_reboot_closes_and_a_pause_does_not),
 		test_guest(a_device_reset_closes_at_once),
+		test_guest(a_kick_descriptor_that_cannot_be_kicked_ends_the_front_end),
 		test_guest(rings_full_of_noise_do_no_harm),
 	};
 
