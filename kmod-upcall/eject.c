@@ -53,10 +53,18 @@ static u16 find_port(void)
 {
 	const struct dmi_system_id *machine;
 
-	if (eject_port != EJECT_PORT_FIND)
-		return eject_port > 0 && eject_port <= 0x10000 - REG_LENGTH
-			       ? eject_port
-			       : EJECT_PORT_LEAVE;
+	if (eject_port == EJECT_PORT_LEAVE)
+		return EJECT_PORT_LEAVE;
+	if (eject_port != EJECT_PORT_FIND) {
+		/* Shifted by a few bytes the registers look like what they are not. */
+		if (eject_port > 0 && eject_port <= 0x10000 - REG_LENGTH &&
+		    eject_port % 4 == 0)
+			return eject_port;
+		pr_warn("eject_port %d is no multiple of 4 below 65525: "
+			"vCPUs cannot be ejected\n",
+			eject_port);
+		return EJECT_PORT_LEAVE;
+	}
 	machine = dmi_first_match(machines);
 	return machine ? (uintptr_t)machine->driver_data : EJECT_PORT_LEAVE;
 }

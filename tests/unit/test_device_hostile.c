@@ -301,6 +301,17 @@ static void a_kick_descriptor_that_cannot_be_kicked_ends_the_front_end(void **st
 	close(join_in(g, 5000, &port));
 }
 
+/* Nothing can be done without it; the end must be one that is told. */
+static void memory_that_is_taken_away_ends_the_daemon(void **state)
+{
+	struct guest *g = *state;
+
+	assert_int_equal(ftruncate(g->memfd, 0), 0);
+	fake_kick(&g->ring[1]);
+	assert_int_equal(daemon_wait(g), 1);
+	assert_true(log_has(g, "the guest's memory was taken away"));
+}
+
 /* Random rings: whatever is in them, the daemon lives and serves the next driver. */
 static void rings_full_of_noise_do_no_harm(void **state)
 {
@@ -348,6 +359,7 @@ int main(void)
 		test_guest(a_reboot_closes_and_a_pause_does_not),
 		test_guest(a_device_reset_closes_at_once),
 		test_guest(a_kick_descriptor_that_cannot_be_kicked_ends_the_front_end),
+		test_guest(memory_that_is_taken_away_ends_the_daemon),
 		test_guest(rings_full_of_noise_do_no_harm),
 	};
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,17 @@ static void wrong_addresses_are_refused_with_words(void **state)
 	assert_refused(path, -ENAMETOOLONG);
 	snprintf(host, sizeof(host), "tcp:%0300d:80", 0);
 	assert_refused(host, -EINVAL);
+}
+
+static void a_host_name_may_fill_its_place_and_no_more(void **state)
+{
+	char text[400];
+
+	(void)state;
+	snprintf(text, sizeof(text), "tcp:%0255d:80", 0);
+	assert_round_trip(text, text);
+	snprintf(text, sizeof(text), "tcp:%0256d:80", 0);
+	assert_refused(text, -EINVAL);
 }
 
 static void a_name_is_looked_up_in_the_registry(void **state)
@@ -259,6 +271,50 @@ static void dialling_nobody_says_which_nobody(void **state)
 	assert_non_null(strstr(err.text, ep.path));
 }
 
+static void a_closed_tcp_port_refuses(void **state)
+{
+	struct endpoint ep;
+	struct error err = {0};
+
+	(void)state;
+	close(listen_tcp(&ep));
+	assert_int_equal(endpoint_dial(&ep, 1, deadline_after_ms(20000), &err),
+			 -ECONNREFUSED);
+}
+
+static void a_full_backlog_runs_into_the_deadline(void **state)
+{
+	struct endpoint ep;
+	struct error err = {0};
+	int listener = listen_unix(&ep), waiting[8], i;
+
+	(void)state;
+	/* The backlog is 1: two wait in it, and the third finds it full. */
+	for (i = 0; i < 8; i++) {
+		waiting[i] =
+			endpoint_connect_unix(ep.path, deadline_after_ms(50), &err);
+		if (waiting[i] < 0)
+			break;
+	}
+	assert_in_range(i, 1, 7);
+	assert_int_equal(waiting[i], -ETIMEDOUT);
+	while (i-- > 0)
+		close(waiting[i]);
+	close(listener);
+}
+
+static void deadlines_far_away_do_not_wrap(void **state)
+{
+	(void)state;
+	assert_true(deadline_after_ms(INT64_MAX) == DEADLINE_NEVER);
+	assert_true(deadline_after_ms(-1) == DEADLINE_NEVER);
+	assert_int_equal(deadline_left_ms(DEADLINE_NEVER), -1);
+	assert_int_equal(deadline_left_ms(deadline_after_ms(1LL << 40)), INT_MAX);
+	assert_int_equal(deadline_left_ms(deadline_after_ms(0)), 0);
+	/* Rounded up: a wait never ends before its time. */
+	assert_in_range(deadline_left_ms(deadline_after_ms(60000)), 1, 60000);
+}
+
 static void a_silent_server_runs_into_the_deadline(void **state)
 {
 	struct endpoint ep;
@@ -293,7 +349,10 @@ static void a_long_error_is_cut_and_keeps_its_code(void **state)
 	assert_int_equal(error_set(&err, -EPERM, "%s", text), -EPERM);
 	assert_int_equal(error_prefix(&err, "step %d", 2), -EPERM);
 	assert_memory_equal(err.text, "step 2: xxx", 11);
+	assert_int_equal(error_prefix(&err, "%s", text), -EPERM);
+	assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 	assert_int_equal(error_set(NULL, -EPERM, "nobody listens"), -EPERM);
+	assert_int_equal(error_prefix(NULL, "nobody listens"), -EIO);
 }
 
 int main(void)
@@ -301,6 +360,10 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_of_each_scheme_parse_and_print),
 		cmocka_unit_test(wrong_addresses_are_refused_with_words),
+		cmocka_unit_test(a_host_name_may_fill_its_place_and_no_more),
+		cmocka_unit_test(a_closed_tcp_port_refuses),
+		cmocka_unit_test(a_full_backlog_runs_into_the_deadline),
+		cmocka_unit_test(deadlines_far_away_do_not_wrap),
 		cmocka_unit_test(a_name_is_looked_up_in_the_registry),
 		cmocka_unit_test(names_are_plain_and_bounded),
 		cmocka_unit_test(dialling_stops_at_the_newline_of_the_ok_line),

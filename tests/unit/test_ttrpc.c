@@ -126,6 +126,25 @@ static void an_oversize_frame_is_told_skipped_and_survived(void **state)
 	free(bytes);
 }
 
+static void the_largest_frame_is_no_oversize(void **state)
+{
+	uint8_t *bytes = malloc(TTRPC_HEADER_SIZE + TTRPC_PAYLOAD_MAX);
+	size_t len = make_frame(bytes, 1, TTRPC_PAYLOAD_MAX, 'm');
+	enum ttrpc_take take;
+	const uint8_t *payload;
+	struct ttrpc_reader r;
+	struct ttrpc_header h;
+
+	(void)state;
+	ttrpc_reader_init(&r);
+	feed(&r, bytes, len, len, &take, &h, &payload);
+	assert_int_equal(take, TTRPC_TAKE_FRAME);
+	assert_int_equal(h.length, TTRPC_PAYLOAD_MAX);
+	assert_int_equal(payload[TTRPC_PAYLOAD_MAX - 1], 'm');
+	ttrpc_reader_free(&r);
+	free(bytes);
+}
+
 static void a_large_frame_does_not_keep_its_memory(void **state)
 {
 	uint8_t *bytes = malloc(TTRPC_HEADER_SIZE + (1 << 20));
@@ -162,6 +181,7 @@ int main(void)
 		cmocka_unit_test(a_header_is_ten_big_endian_bytes),
 		cmocka_unit_test(frames_come_out_whole_however_they_arrive),
 		cmocka_unit_test(an_oversize_frame_is_told_skipped_and_survived),
+		cmocka_unit_test(the_largest_frame_is_no_oversize),
 		cmocka_unit_test(a_large_frame_does_not_keep_its_memory),
 		cmocka_unit_test(status_codes_outside_the_table_have_a_name_too),
 	};

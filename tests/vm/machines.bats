@@ -54,3 +54,27 @@ teardown() { halt; }
 	run vm down guest
 	expect 1 "$status"
 }
+
+@test "DEL_CPU that fails half way puts the CPUs back as they were" {
+	boot --cpus 4
+	# The kernel's own fault injection: taking CPU 2 down fails, once.
+	guest 'cd /sys/devices/system/cpu
+		echo 0 >cpu3/online
+		sed -n "s/^ *\([0-9]*\): sched:active/\1/p" hotplug/states >cpu2/hotplug/fail'
+	expect '0-2 0-3' "$(cpus)"
+	run upcall-client "$(sock)" del 1 3 2
+	expect_match '^ret=EAGAIN done=0 .*failed=2 rolled_back=2 stuck=0' "$output"
+	expect '0-2 0-3' "$(cpus)"
+	run upcall-client "$(sock)" del 1 3 2
+	expect_match '^ret=0 done=3' "$output"
+	expect '0 0' "$(cpus)"
+}
+
+@test "with ACPI on the module leaves the CPUs alone" {
+	boot --cpus 2 --append acpi=force
+	for verb in add del eject; do
+		run upcall-client "$(sock)" $verb 1
+		expect_match '^ret=EOPNOTSUPP done=0 .*ACPI' "$output"
+	done
+	expect '0-1 0-1' "$(cpus)"
+}

@@ -57,6 +57,7 @@ refused() { # refused ERROR ARGUMENTS...
 
 @test "an APIC id that stands twice in the list is refused" {
 	refused EINVAL add 1 1
+	expect_match ' size=4 type=1 ' "$output"
 	refused EINVAL del 1 1
 }
 
@@ -71,6 +72,24 @@ refused() { # refused ERROR ARGUMENTS...
 	refused ENODEV del 200
 	client del 1
 	destroy 1
+}
+
+@test "an APIC id that the kernel has no CPU number for is refused" {
+	# QEMU has 16 slots, the kernel room for four CPUs. 6.1 gives its numbers out
+	# as CPUs come, and an id keeps its own: use them up.
+	for id in 1 2 3; do
+		create $id
+		client add $id
+		client del $id
+		destroy $id
+	done
+	create 5
+	case $VM_KERNEL in
+	6.1) refused ENOSPC add 5 ;;
+	*) refused ENODEV add 5 ;;
+	esac
+	expect_match 'number|announced' "$output"
+	destroy 5
 }
 
 @test "the boot CPU is refused" {
@@ -107,6 +126,7 @@ refused() { # refused ERROR ARGUMENTS...
 	refused EINVAL raw 1 0xffffffff 01
 	refused EINVAL raw 0x101 8 0200000000000000
 	refused EINVAL raw 0x101 8 ffffffff00000000
+	refused EINVAL raw 0x101 20 02000000000000000100000001000000ffffffff
 }
 
 @test "unknown and reserved types are refused" {
@@ -133,6 +153,17 @@ refused() { # refused ERROR ARGUMENTS...
 	client hostile half-message-and-stay
 }
 
+@test "replies to a client that is slow to read all arrive" { client hostile slow-reader; }
+@test "a client that never reads its replies is closed in time" {
+	guest 'dmesg -c >/dev/null'
+	upcall-client "$(sock)" clog >/dev/null 2>&1 3>&- &
+	clogger=$!
+	eventually guest 'dmesg | grep "stood still"'
+	kill $clogger
+	run client connect
+	expect 0 "$status"
+}
+
 @test "one hundred connections at once: each is served or closed" {
 	client hostile hundred
 	client hostile hundred
@@ -155,12 +186,48 @@ refused() { # refused ERROR ARGUMENTS...
 	client add 2 >"$BATS_TEST_TMPDIR/reply" 2>&1 &
 	adder=$!
 	eventually guest '[ "$(cat /sys/devices/system/cpu/present)" != 0 ]'
+	# One waits behind it, which the guest could do.
+	create 1
+	client add 1 >"$BATS_TEST_TMPDIR/waiting" 2>&1 &
+	waiting=$!
+	client connect
 	guest 'modprobe -r upcall'
 	wait $adder || true
+	wait $waiting || true
+	expect_match '^ret=EIO ' "$(cat "$BATS_TEST_TMPDIR/reply")"
+	expect_match '^ret=ECANCELED |closed' "$(cat "$BATS_TEST_TMPDIR/waiting")"
 	expect '0 0' "$(cpus)"
 	guest 'modprobe upcall'
 	run client connect
 	expect 0 "$status"
+	destroy 1
+}
+
+@test "a request whose client has left before its turn is not begun" {
+	guest 'modprobe -r upcall && modprobe upcall eject_port=0'
+	create 1
+	client add 2 >"$BATS_TEST_TMPDIR/reply" 2>&1 &
+	adder=$!
+	eventually guest '[ "$(cat /sys/devices/system/cpu/present)" != 0 ]'
+	client abandon 1
+	# Its turn comes after theirs.
+	run client raw 0x7777 0 ''
+	wait $adder || true
+	expect '0 0' "$(cpus)"
+	guest 'modprobe -r upcall && modprobe upcall'
+	destroy 1
+}
+
+@test "a reset of the transport ends the connections" {
+	guest 'modprobe -r upcall && modprobe upcall max_connections=1'
+	upcall-client "$(sock)" hold 1 "$BATS_TEST_TMPDIR/held" &
+	holder=$!
+	eventually test -e "$BATS_TEST_TMPDIR/held"
+	guest 'cd /sys/bus/virtio/drivers/vmw_vsock_virtio_transport
+		for d in virtio*; do echo $d >unbind; echo $d >bind; done'
+	wait $holder || true
+	eventually client connect
+	guest 'modprobe -r upcall && modprobe upcall'
 }
 
 @test "fifty times loaded and unloaded" {
