@@ -81,12 +81,19 @@ enum status plug_greet_module(struct plug *p)
 {
 	enum status status = vm_open_module(p->vm, &p->upcall, p->deadline, p->report);
 
-	if (status == STATUS_OK)
-		report_debug(p->report, "module %s, kernel %s, features 0x%x",
-			     *p->upcall.module ? p->upcall.module : "(no extensions)",
-			     *p->upcall.kernel ? p->upcall.kernel : "(not told)",
-			     p->upcall.features);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	report_debug(p->report, "module %s, kernel %s, features 0x%x",
+		     *p->upcall.module ? p->upcall.module : "(no extensions)",
+		     *p->upcall.kernel ? p->upcall.kernel : "(not told)",
+		     p->upcall.features);
+	if (*p->upcall.module && !(p->upcall.features & UPCALL_FEATURE_CPU))
+		return report_fail(
+			p->report, STATUS_REFUSED,
+			"the guest's module cannot plug CPUs: its kernel has "
+			"ACPI on, or hides what the module needs (the guest's "
+			"kernel log says which); boot it with acpi=off");
+	return STATUS_OK;
 }
 
 enum status plug_refused(struct plug *p, const struct upcall_result *result)

@@ -55,6 +55,11 @@ static int find_present(u32 apic_id)
 	return NO_CPU;
 }
 
+bool cpu_available(void)
+{
+	return acpi_disabled && !ksym_missing();
+}
+
 static int make_targets(const u32 *apic_ids, u32 count, struct target **targets,
 			struct report *report)
 {

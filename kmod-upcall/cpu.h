@@ -15,6 +15,9 @@
 
 struct report;
 
+/* Whether this guest can plug CPUs at all; if not, both calls are -EOPNOTSUPP. */
+bool cpu_available(void);
+
 /*
  * Makes CPUs of that many APIC ids and brings them online.
  *

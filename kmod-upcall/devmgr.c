@@ -168,7 +168,8 @@ void devmgr_connect(union devmgr_message *message)
 	announce->magic = cpu_to_le32(UPCALL_EXT_MAGIC);
 	announce->version = cpu_to_le32(1);
 	announce->features =
-		cpu_to_le32(UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2);
+		cpu_to_le32(UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2 |
+			    (cpu_available() ? UPCALL_FEATURE_CPU : 0));
 	strscpy(announce->module, UPCALL_VERSION, sizeof(announce->module));
 	strscpy(announce->kernel, init_utsname()->release, sizeof(announce->kernel));
 }

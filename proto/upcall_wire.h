@@ -101,6 +101,7 @@ struct upcall_announce {
 
 #define UPCALL_FEATURE_DETAIL	0x1 /* replies carry struct upcall_detail */
 #define UPCALL_FEATURE_DEL_CPU2 0x2
+#define UPCALL_FEATURE_CPU	0x4 /* this guest can carry out CPU requests */
 
 /* UPCALL_EXT_OFFSET of a reply: why, for people and for programs. */
 struct upcall_detail {

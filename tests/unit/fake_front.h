@@ -364,11 +364,11 @@ static inline int daemon_wait(struct guest *g)
 	return WEXITSTATUS(status);
 }
 
-static inline void run_command(const char *format, const char *path)
+static inline void run_command(const char *command_to, const char *path)
 {
 	char command[160];
 
-	snprintf(command, sizeof(command), format, path);
+	snprintf(command, sizeof(command), "%s %s >&2", command_to, path);
 	assert_int_equal(system(command), 0);
 }
 
@@ -382,7 +382,7 @@ static inline void guest_free(struct guest *g)
 		kill(g->pid, SIGTERM);
 		status = daemon_wait(g);
 		if (status)
-			run_command("tail -n 60 %s >&2", g->log);
+			run_command("tail -n 60", g->log);
 		assert_int_equal(status, 0);
 		/* It removes both sockets at the end. */
 		assert_int_not_equal(access(g->vhost_user, F_OK), 0);
@@ -395,7 +395,7 @@ static inline void guest_free(struct guest *g)
 	}
 	munmap(g->mem, 2 * REGION_SIZE);
 	close(g->memfd);
-	run_command("rm -rf %s", g->dir);
+	run_command("rm -rf", g->dir);
 	free(g);
 }
 

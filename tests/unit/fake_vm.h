@@ -291,7 +291,8 @@ static void fake_module(struct fake_vm *vm, int fd)
 	if (!vm->no_extensions) {
 		fake_put(msg + 0x40, UPCALL_EXT_MAGIC);
 		fake_put(msg + 0x44, 1);
-		fake_put(msg + 0x48, UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2);
+		fake_put(msg + 0x48, UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2 |
+					     UPCALL_FEATURE_CPU);
 	}
 	fake_send(fd, msg, sizeof(msg));
 	while (recv(fd, msg, sizeof(msg), MSG_WAITALL) == sizeof(msg))

@@ -76,5 +76,33 @@ teardown() { halt; }
 		run upcall-client "$(sock)" $verb 1
 		expect_match '^ret=EOPNOTSUPP done=0 .*ACPI' "$output"
 	done
+	run vmctl hotplug-cpu guest
+	expect 9 "$status"
+	expect_match 'ACPI on' "$output"
 	expect '0-1 0-1' "$(cpus)"
+	expect 2 "$(vcpus)"
+}
+
+@test "a kernel that hides what the module needs: one log line, and EOPNOTSUPP" {
+	# No stock kernel is like that, so the module looks for what none has.
+	mkdir -p "$BATS_TEST_TMPDIR/tree/tests"
+	cp -r "$here/../../"{kmod-upcall,proto,VERSION} "$BATS_TEST_TMPDIR/tree"
+	cp -r "$here" "$BATS_TEST_TMPDIR/tree/tests"
+	sed -i 's/look_up(symbols\[i\].name)/look_up("no_such_function")/' \
+		"$BATS_TEST_TMPDIR/tree/kmod-upcall/ksym.c"
+	"$BATS_TEST_TMPDIR/tree/tests/vm/build-module" "$VM_KERNEL" "$BATS_TEST_TMPDIR/out"
+	boot
+	guest 'modprobe -r upcall
+		socat -u VSOCK-LISTEN:5000 CREATE:/tmp/upcall.ko >/tmp/log 2>&1 &
+		echo $! >/tmp/receiver'
+	eventually hybrid connect "$(sock)" 5000 <"$BATS_TEST_TMPDIR/out/upcall.ko"
+	eventually guest '! kill -0 $(cat /tmp/receiver)'
+	guest 'insmod /tmp/upcall.ko'
+	run upcall-client "$(sock)" add 1
+	expect_match '^ret=EOPNOTSUPP done=0 ' "$output"
+	run vmctl hotplug-cpu guest
+	expect 9 "$status"
+	expect_match 'guest: module: .*cannot plug CPUs' "$output"
+	expect 1 "$(guest 'dmesg | grep -c "CPUs will be refused"')"
+	expect 1 "$(vcpus)"
 }

@@ -40,7 +40,7 @@ refused() { # refused ERROR ARGUMENTS...
 	create 1
 	create 2
 	run client add 1 2
-	expect_match '^ret=0 done=2 size=4 type=1 failed=-1 rolled_back=0 stuck=0' "$output"
+	expect_match '^ret=0 done=2 size=4 type=1 failed=-1 rolled_back=0 stuck=0 kernel_ns=[1-9]' "$output"
 	expect '0-2 0-2' "$(cpus)"
 	run client del 1 2
 	expect_match '^ret=0 done=2 size=4 type=2' "$output"
