@@ -21,7 +21,7 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 
 int error_prefix(struct error *err, const char *fmt, ...)
 {
-	char rest[sizeof(err->text)];
+	char rest[ERROR_TEXT_MAX];
 	va_list ap;
 
 	if (!err)

@@ -8,9 +8,11 @@
 #ifndef PROTO_ERROR_H
 #define PROTO_ERROR_H
 
+#define ERROR_TEXT_MAX 512
+
 struct error {
-	int code;	/* negative errno */
-	char text[512]; /* one line, no newline; cut to fit */
+	int code;		   /* negative errno */
+	char text[ERROR_TEXT_MAX]; /* one line, no newline; cut to fit */
 };
 
 /*
