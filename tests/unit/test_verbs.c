@@ -165,8 +165,7 @@ static void qemu_args_on_microvm_has_no_slots_and_says_so(void **state)
 	assert_non_null(strstr(o.out, "vhost-user-vsock-device,chardev=vsock0\n"));
 	o = run(qemu_args_main,
 		ARGS("qemu-args", "vm1", "--machine", "microvm", "--append"));
-	assert_string_equal(o.out,
-			    "acpi=off upcall.mmio_device=512@0xfeb00e00:12\n");
+	assert_string_equal(o.out, "acpi=off upcall.mmio_device=512@0xfeb00e00:12\n");
 }
 
 static void qemu_args_warns_where_the_mp_table_would_be_dropped(void **state)
