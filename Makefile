@@ -114,7 +114,7 @@ $(O)/kmod/%/upcall.ko: $$(shell find kmod-upcall -type f) proto/upcall_wire.h VE
 	$(call say,KBUILD,$@)
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
-$(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
+$(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
 		$$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
