@@ -45,9 +45,10 @@ qmp() { qmp-client "$VMCTL_RUN_DIR/guest/qmp.sock" "$@"; }
 # Polls until a command succeeds, for at most a minute.
 eventually() {
 	local deadline=$((SECONDS + 60))
-	until "$@" 2>"$BATS_TEST_TMPDIR/eventually"; do
+	local said=${BATS_TEST_TMPDIR:-$VMCTL_RUN_DIR}/eventually
+	until "$@" 2>"$said"; do
 		if [ $SECONDS -ge $deadline ]; then
-			cat "$BATS_TEST_TMPDIR/eventually"
+			cat "$said"
 			return 1
 		fi
 		sleep 0.1

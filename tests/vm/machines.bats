@@ -30,6 +30,7 @@ teardown() { halt; }
 @test "a guest that is reset drops its connections and answers again" {
 	boot --qemu -action --qemu reboot=reset
 	guest 'socat VSOCK-LISTEN:5002,fork EXEC:cat >/dev/null 2>&1 &'
+	eventually hybrid connect "$(sock)" 5002 </dev/null
 	mkfifo "$BATS_TEST_TMPDIR/in"
 	hybrid connect "$(sock)" 5002 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
 	client=$!

@@ -9,6 +9,7 @@ setup_file() {
 	boot
 	# An echo on port 5002, for whoever wants one.
 	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 & echo $! >/tmp/echo'
+	eventually hybrid connect "$(sock)" 5002 </dev/null
 	head -c $((64 << 20)) /dev/urandom >"$VMCTL_RUN_DIR/data"
 	sha256sum <"$VMCTL_RUN_DIR/data" >"$VMCTL_RUN_DIR/sum"
 }
