@@ -90,15 +90,21 @@ static void ask_qmp(struct entry *e, const struct vm *vm, deadline_t deadline,
 	enum status status;
 	struct report r;
 	struct qmp q;
+	int ret;
 
 	report_begin(&r, options, syntax.verb, e->name);
 	q.buf = NULL;
 	q.fd = -1;
 	status = vm_open_qmp(vm, &q, deadline, &r);
-	/* A machine without CPU hotplug is no fault: it has no slots. */
-	if (status == STATUS_OK && !slots_read(&slots, &q, deadline, &err)) {
-		e->slots = slots.count;
-		e->plugged = slots.plugged;
+	if (status == STATUS_OK) {
+		ret = slots_read(&slots, &q, deadline, &err);
+		/* A machine without CPU hotplug is no fault: it has no slots. */
+		if (ret && ret != QMP_REFUSED && ret != -EOPNOTSUPP)
+			status = vm_fail_qmp(ret, &err, &r);
+		if (!ret) {
+			e->slots = slots.count;
+			e->plugged = slots.plugged;
+		}
 	}
 	slots_free(&slots);
 	qmp_close(&q);
@@ -106,18 +112,23 @@ static void ask_qmp(struct entry *e, const struct vm *vm, deadline_t deadline,
 	json_decref(r.body);
 }
 
-static void ask(struct entry *e, deadline_t deadline, const struct options *options)
+/* A guest that hangs must not make its QEMU look so: each door has its own. */
+static deadline_t one_door(deadline_t deadline)
 {
 	deadline_t each = deadline_after_ms(EACH_MS);
+
+	return each > deadline ? deadline : each;
+}
+
+static void ask(struct entry *e, deadline_t deadline, const struct options *options)
+{
 	struct report r;
 	struct vm vm;
 
-	if (each > deadline)
-		each = deadline;
 	report_begin(&r, options, syntax.verb, e->name);
 	if (vm_resolve(&vm, e->name, NULL, &r) == STATUS_OK) {
-		ask_agent(e, &vm, each, options);
-		ask_qmp(e, &vm, each, options);
+		ask_agent(e, &vm, one_door(deadline), options);
+		ask_qmp(e, &vm, one_door(deadline), options);
 	} else {
 		set_door(&e->agent, r.status, &r);
 		set_door(&e->qmp, r.status, &r);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "status.h"
 #include "verbs.h"
@@ -28,6 +30,21 @@ static void print_help(FILE *to)
 	      to);
 }
 
+/*
+ * A caller may have closed 0, 1 or 2. A socket would then get that number, and
+ * QEMU or the guest what is meant for a terminal.
+ */
+static int fill_standard_fds(void)
+{
+	int fd = 0;
+
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd >= 0)
+		close(fd);
+	return fd;
+}
+
 int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
@@ -35,6 +52,8 @@ int main(int argc, char **argv)
 
 	/* A reader of our output that goes must not kill us between two states. */
 	signal(SIGPIPE, SIG_IGN);
+	if (fill_standard_fds() < 0)
+		return STATUS_FAILURE;
 	for (i = 0; i < VERBS; i++)
 		if (!strcmp(word, verbs[i].name))
 			return verbs[i].fn(argc - 1, argv + 1);

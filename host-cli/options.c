@@ -116,8 +116,11 @@ static void print_help(const struct parser *p)
 
 static int wrong(const struct parser *p, const char *what)
 {
-	fprintf(stderr, "vmctl %s: %s; see vmctl %s --help\n", p->syntax->verb, what,
-		p->syntax->verb);
+	char printable[640];
+
+	text_copy(printable, sizeof(printable), what, strlen(what));
+	fprintf(stderr, "vmctl %s: %s; see vmctl %s --help\n", p->syntax->verb,
+		printable, p->syntax->verb);
 	return -EINVAL;
 }
 

@@ -36,18 +36,20 @@ void plug_free(struct plug *p)
 }
 
 /*
- * The signals stay held back for good: a command ends soon after its last step,
- * and the report on what was done is worth waiting for.
+ * Until the first step that changes something a signal ends the command, as it does
+ * any other. After it they stay held back for good: a command ends soon after its
+ * last step, and the report on what was done is worth waiting for.
  */
 enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t n)
 {
 	size_t i;
 
-	interrupt_block();
 	for (i = 0; i < n; i++) {
 		enum status status;
 
 		report_step(p->report, steps[i].name);
+		if (steps[i].changes)
+			interrupt_block();
 		if (interrupt_pending())
 			return report_fail(p->report, STATUS_INTERRUPTED,
 					   "interrupted before this step");
@@ -112,7 +114,7 @@ enum status plug_refused(struct plug *p, const struct upcall_result *result)
 				   "the guest failed%s and could not take %u CPUs "
 				   "back: %s (%s); restart the guest",
 				   which, result->stuck, reason,
-				   strerror(abs(result->ret)));
+				   upcall_strerror(result->ret));
 	if (result->ret == -EIO && p->created)
 		return report_fail(p->report, STATUS_NOT_STARTED,
 				   "the vCPU never started%s: %s (%s); see the "
@@ -126,7 +128,7 @@ enum status plug_refused(struct plug *p, const struct upcall_result *result)
 				   reason);
 	return report_fail(p->report, STATUS_REFUSED,
 			   "the guest refused the request%s: %s (%s)", which, reason,
-			   strerror(abs(result->ret)));
+			   upcall_strerror(result->ret));
 }
 
 static void fill_entries(struct upcall_cpu2_entry *entries,

@@ -74,6 +74,7 @@ enum status plug_run_out(struct plug *p);
 struct plug_step {
 	const char *name;
 	enum status (*run)(struct plug *p);
+	bool changes; /* the VM: from here on signals wait */
 };
 enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t n);
 enum status plug_read_before(struct plug *p);

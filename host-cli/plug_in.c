@@ -143,13 +143,29 @@ static enum status bring_online(struct plug *p)
 	return ret ? vm_fail_agent(ret, &err, p->report) : STATUS_OK;
 }
 
+/* With nothing to plug, the guest must have what QEMU has: a vmctl that was killed
+ * half-way leaves vCPUs that the guest was never told of. */
+static enum status look_before(struct plug *p)
+{
+	enum status status = plug_read_before(p);
+	size_t present = cpumask_count(&p->before.present);
+
+	if (status != STATUS_OK || p->count || present >= p->slots.plugged)
+		return status;
+	return report_fail(
+		p->report, STATUS_HALF_PLUGGED,
+		"QEMU has %zu vCPUs and the guest %zu of them; take those it "
+		"lacks out with vmctl unplug-cpu %s, then try again",
+		p->slots.plugged, present, p->vm->name);
+}
+
 static const struct plug_step steps[] = {
-	{"qmp", choose},
-	{"before", plug_read_before},
-	{"module", plug_greet_module},
-	{"device_add", create},
-	{"upcall", add},
-	{"agent", bring_online},
+	{"qmp", choose, false},
+	{"before", look_before, false},
+	{"module", plug_greet_module, false},
+	{"device_add", create, true},
+	{"upcall", add, false},
+	{"agent", bring_online, false},
 };
 
 /*
@@ -192,7 +208,7 @@ static int eject_created(struct plug *p, deadline_t deadline, struct error *err)
 		if (result.ret && !ret)
 			ret = error_set(err, result.ret, "the guest refused: %s",
 					*result.reason ? result.reason
-						       : strerror(abs(result.ret)));
+						       : upcall_strerror(result.ret));
 	}
 	return ret;
 }

@@ -192,12 +192,12 @@ static enum status look_after(struct plug *p)
 }
 
 static const struct plug_step steps[] = {
-	{"qmp", choose},
-	{"before", plug_read_before},
-	{"module", plug_greet_module},
-	{"upcall", take_out},
-	{"release", release},
-	{"after", look_after},
+	{"qmp", choose, false},
+	{"before", plug_read_before, false},
+	{"module", plug_greet_module, false},
+	{"upcall", take_out, true},
+	{"release", release, false},
+	{"after", look_after, false},
 };
 
 enum status plug_run_out(struct plug *p)

@@ -290,7 +290,9 @@ static void print_devices(struct args *a, const char *name)
 		 name);
 	why(a, line);
 	escape_commas(path, sizeof(path), a->qmp);
-	emit(a, "-qmp", "unix:%s,server=on,wait=off", path);
+	/* Not -qmp unix:PATH, which takes a '=' in the path for an option's. */
+	emit(a, "-chardev", "socket,id=qmp0,path=%s,server=on,wait=off", path);
+	emit(a, "-mon", "chardev=qmp0,mode=control");
 }
 
 /* What the guest's kernel, and the module in it, must be told. */

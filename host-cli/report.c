@@ -31,6 +31,7 @@ void report_begin(struct report *r, const struct options *options, const char *v
 	r->options = options;
 	r->verb = verb;
 	r->vm = vm;
+	text_copy(r->printable, sizeof(r->printable), vm, strlen(vm));
 	r->failed_step = "";
 	r->began = now_ns();
 	r->body = json_object();
@@ -48,7 +49,7 @@ static void show_progress(struct report *r, const char *name)
 	clear_progress(r);
 	if (r->options->quiet || r->options->verbose || !isatty(STDERR_FILENO))
 		return;
-	fprintf(stderr, "%s: %s ...", r->vm, name);
+	fprintf(stderr, "%s: %s ...", r->printable, name);
 	fflush(stderr);
 	r->progress = true;
 }
@@ -108,7 +109,7 @@ void report_fail_more(struct report *r, enum status status, const char *fmt, ...
 static void say(struct report *r, const char *text)
 {
 	clear_progress(r);
-	fprintf(stderr, "vmctl: %s%s%s\n", r->vm, *r->vm ? ": " : "", text);
+	fprintf(stderr, "vmctl: %s%s%s\n", r->printable, *r->vm ? ": " : "", text);
 }
 
 void report_warn(struct report *r, const char *fmt, ...)
@@ -175,10 +176,11 @@ static json_t *steps_json(const struct report *r)
 
 static int print_json(struct report *r)
 {
-	json_t *o = json_pack("{s:i, s:s, s:s, s:b, s:i, s:s}", "schema", SCHEMA,
-			      "verb", r->verb, "vm", r->vm, "ok",
-			      r->status == STATUS_OK, "exit_code", (int)r->status,
-			      "status", status_name(r->status));
+	json_t *vm = json_string(r->vm); /* NULL for what is not UTF-8 */
+	json_t *o = json_pack(
+		"{s:i, s:s, s:o, s:b, s:i, s:s}", "schema", SCHEMA, "verb", r->verb,
+		"vm", vm ? vm : json_string(r->printable), "ok", r->status == STATUS_OK,
+		"exit_code", (int)r->status, "status", status_name(r->status));
 	int ret;
 
 	if (!o)
@@ -205,7 +207,7 @@ int report_finish(struct report *r)
 	if (r->options->json)
 		ret = print_json(r);
 	if (r->status != STATUS_OK)
-		fprintf(stderr, "vmctl: %s%s%s%s%s\n", r->vm, *r->vm ? ": " : "",
+		fprintf(stderr, "vmctl: %s%s%s%s%s\n", r->printable, *r->vm ? ": " : "",
 			r->failed_step, *r->failed_step ? ": " : "", r->text);
 	json_decref(r->body);
 	r->body = NULL;

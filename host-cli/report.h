@@ -21,7 +21,8 @@
 struct report {
 	const struct options *options;
 	const char *verb;
-	const char *vm; /* what the user called it; "" for verbs without */
+	const char *vm;	     /* what the user called it; "" for verbs without */
+	char printable[256]; /* that, fit for a terminal, cut to fit */
 	enum status status;
 	const char *failed_step;    /* "" before any step */
 	char text[REPORT_TEXT_MAX]; /* why it failed, and what to do */

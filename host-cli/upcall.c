@@ -198,6 +198,11 @@ static int take_reply(const struct upcall *u, struct upcall_result *result,
 	return 0;
 }
 
+const char *upcall_strerror(int32_t ret)
+{
+	return strerror(ret < 0 && ret > INT32_MIN ? -ret : ret);
+}
+
 int upcall_receive(struct upcall *u, struct upcall_result *result, deadline_t deadline,
 		   struct error *err)
 {

@@ -64,4 +64,7 @@ int upcall_send_cpu2(struct upcall *u, uint32_t flags,
 int upcall_receive(struct upcall *u, struct upcall_result *result, deadline_t deadline,
 		   struct error *err);
 
+/* Words for a result's ret, which the guest may set to anything. */
+const char *upcall_strerror(int32_t ret);
+
 #endif

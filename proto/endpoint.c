@@ -111,13 +111,15 @@ static int read_endpoint_file(const char *name, struct endpoint *ep, struct erro
 {
 	char path[PATH_MAX], text[ENDPOINT_TEXT_MAX + 1];
 	FILE *f;
-	int ret = registry_path(name, "endpoint", path, sizeof(path), err);
+	int fd, ret = registry_path(name, "endpoint", path, sizeof(path), err);
 
 	if (ret)
 		return ret;
-	f = fopen(path, "re");
-	if (!f && errno == ENOENT)
+	/* Without blocking, for the case that it is a FIFO. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
+	f = fd < 0 ? NULL : fdopen(fd, "r");
 	if (!f)
 		return error_set(err, -errno, "%s: %s", path, strerror(errno));
 	if (!fgets(text, sizeof(text), f))

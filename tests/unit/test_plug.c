@@ -4,6 +4,8 @@
  * fail at each step: what is asked of whom in which order, what is left, and the
  * exit code. The VM is fake_vm.h's; the same on a real one is in tests/vm.
  */
+#include <limits.h>
+
 #include "fake_vm.h"
 #include "run_verb.h"
 
@@ -187,6 +189,26 @@ static void a_vcpu_that_never_starts_has_its_own_exit_code(void **state)
 		   "device_add 1;ADD_CPU 1;device_del 1;DEL_CPU2 1;");
 	plug_fails(&swallow, ARGS("hotplug-cpu", "vm1"), 10, "can never start",
 		   "device_add 1;");
+}
+
+static void a_result_that_is_no_errno_is_a_refusal(void **state)
+{
+	struct fake_vm least = {.add_ret = INT_MIN}, positive = {.add_ret = 7};
+
+	(void)state;
+	plug_fails(&least, ARGS("hotplug-cpu", "vm1"), 9, "the guest refused",
+		   "device_add 1;ADD_CPU 1;device_del 1;DEL_CPU2 1;");
+	plug_fails(&positive, ARGS("hotplug-cpu", "vm1"), 9, "the guest refused",
+		   "device_add 1;ADD_CPU 1;device_del 1;DEL_CPU2 1;");
+}
+
+static void a_total_that_only_qemu_has_is_no_success(void **state)
+{
+	struct fake_vm vm = {.blind = true};
+
+	(void)state;
+	fails(&vm, 1, hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "2"), 12,
+	      "QEMU has 2 vCPUs and the guest 1", "", "Qpo Qpo --- ---");
 }
 
 static void a_reply_after_the_timeout_is_awaited_and_undone(void **state)
@@ -393,6 +415,8 @@ int main(void)
 		cmocka_unit_test(nothing_is_created_for_a_vm_that_lacks_a_part),
 		cmocka_unit_test(a_refusal_gives_the_vcpus_back),
 		cmocka_unit_test(a_vcpu_that_never_starts_has_its_own_exit_code),
+		cmocka_unit_test(a_result_that_is_no_errno_is_a_refusal),
+		cmocka_unit_test(a_total_that_only_qemu_has_is_no_success),
 		cmocka_unit_test(a_reply_after_the_timeout_is_awaited_and_undone),
 		cmocka_unit_test(a_connection_that_breaks_is_made_anew_for_the_cleanup),
 		cmocka_unit_test(a_vcpu_that_qemu_refuses_takes_the_others_back),

@@ -126,13 +126,15 @@ static void qemu_args_are_one_word_a_line(void **state)
 		ARGS("qemu-args", "vm1", "--max-cpus", "8", "--memory", "2G"));
 	assert_int_equal(o.code, 0);
 	assert_string_equal(
-		o.out, "-machine\nq35,memory-backend=mem0\n"
-		       "-m\n2048M\n"
-		       "-object\nmemory-backend-memfd,id=mem0,size=2048M,share=on\n"
-		       "-smp\n1,sockets=8,cores=1,threads=1,maxcpus=8\n"
-		       "-chardev\nsocket,id=vsock0,path=/r/vm1/vhost.sock\n"
-		       "-device\nvhost-user-vsock-pci,chardev=vsock0\n"
-		       "-qmp\nunix:/r/vm1/qmp.sock,server=on,wait=off\n");
+		o.out,
+		"-machine\nq35,memory-backend=mem0\n"
+		"-m\n2048M\n"
+		"-object\nmemory-backend-memfd,id=mem0,size=2048M,share=on\n"
+		"-smp\n1,sockets=8,cores=1,threads=1,maxcpus=8\n"
+		"-chardev\nsocket,id=vsock0,path=/r/vm1/vhost.sock\n"
+		"-device\nvhost-user-vsock-pci,chardev=vsock0\n"
+		"-chardev\nsocket,id=qmp0,path=/r/vm1/qmp.sock,server=on,wait=off\n"
+		"-mon\nchardev=qmp0,mode=control\n");
 	o = run(qemu_args_main, ARGS("qemu-args", "vm1", "--max-cpus", "8", "--append",
 				     "--spare", "4"));
 	assert_string_equal(o.out, "acpi=off possible_cpus=8\n");

@@ -17,6 +17,13 @@ teardown() { vm check guest; }
 	expect '0 0' "$(cpus)"
 }
 
+@test "with its standard descriptors closed, vmctl speaks to nobody it should not" {
+	vmctl hotplug-cpu guest -v <&- >&- 2>&-
+	expect 2 "$(vcpus)"
+	vmctl unplug-cpu guest -v 2>&-
+	expect 1 "$(vcpus)"
+}
+
 @test "tcp: through a forwarder, and as a name's endpoint file" {
 	socat -d -d TCP-LISTEN:0,bind=127.0.0.1,fork "UNIX-CONNECT:$(sock)" \
 		2>"$BATS_TEST_TMPDIR/log" 3>&- &
