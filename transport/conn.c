@@ -124,6 +124,24 @@ static void lose_reader(struct conn *conn)
 }
 
 /*
+ * The guest takes no more. What is on its way already is thrown away: as long as
+ * it fills the socket, a program that polls would wait to write for ever, and
+ * never learn that it cannot. Nothing can be added behind the shutdown.
+ */
+static void refuse_bytes(struct conn *conn)
+{
+	char bytes[16384];
+	ssize_t n;
+
+	conn->rd_shut = true;
+	conn->readable = false;
+	shutdown(conn->fd, SHUT_RD);
+	do
+		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	while (n > 0 || (n < 0 && errno == EINTR));
+}
+
+/*
  * Brings the two sides' half-closes to their end. Once both directions are over
  * the guest either gets the RST that it waits for, or has a while to send it.
  */
@@ -142,10 +160,8 @@ static void settle(struct conn *conn, uint64_t now)
 		conn->wr_shut = true;
 		shutdown(conn->fd, SHUT_WR);
 	}
-	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut) {
-		conn->rd_shut = true;
-		shutdown(conn->fd, SHUT_RD);
-	}
+	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut)
+		refuse_bytes(conn);
 	if (conn->guest_shut == PACKET_SHUT_BOTH) {
 		if (!conn->backlog.len)
 			end(conn);
@@ -284,8 +300,7 @@ static void on_rst(struct conn *conn)
 		die(conn);
 		return;
 	}
-	shutdown(conn->fd, SHUT_RD);
-	conn->readable = false;
+	refuse_bytes(conn);
 	conn->want = 0;
 	conn->deadline = 0;
 	conn->state = CONN_LINGER;

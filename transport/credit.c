@@ -116,8 +116,14 @@ bool credit_should_tell(const struct credit *credit)
 {
 	uint32_t known_used = credit->rx_cnt - credit->told;
 	uint32_t news = credit->fwd_cnt - credit->told;
+	uint32_t window = CREDIT_BUF_ALLOC, least = UPDATE_MIN;
 
-	if (known_used <= CREDIT_BUF_ALLOC / 2 || !news)
+	/* A newer Linux has no more on its way than its own buffer's size. */
+	if (credit->peer_buf_alloc && credit->peer_buf_alloc < window)
+		window = credit->peer_buf_alloc;
+	if (window / 4 < least)
+		least = window / 4;
+	if (known_used <= window / 2 || !news)
 		return false;
-	return news >= UPDATE_MIN || credit->rx_cnt == credit->fwd_cnt;
+	return news >= least || credit->rx_cnt == credit->fwd_cnt;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "log.h"
@@ -276,6 +277,7 @@ static struct vring *take_ring_fd(struct vhost_user *vu, struct vhost_user_messa
 {
 	uint64_t value = get_u64(msg);
 	struct vring *ring;
+	struct stat st;
 	int flags;
 
 	*index = value & RING_FD_INDEX;
@@ -290,6 +292,12 @@ static struct vring *take_ring_fd(struct vhost_user *vu, struct vhost_user_messa
 	}
 	if (value & RING_FD_NONE)
 		return ring;
+	/* With its own end of the connection held here, its death went unnoticed. */
+	if (fstat(msg->fds[0], &st) == 0 && S_ISSOCK(st.st_mode)) {
+		error_set(err, -EINVAL, "the descriptor for ring %u is a socket",
+			  *index);
+		return NULL;
+	}
 	flags = fcntl(msg->fds[0], F_GETFL);
 	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) < 0) {
 		error_set(err, -errno, "the descriptor for ring %u cannot be used: %s",
@@ -325,6 +333,7 @@ static int set_vring_kick(struct vhost_user *vu, struct vhost_user_message *msg,
 	ret = vu->ops->watch(vu->owner, index, fd);
 	if (ret < 0) {
 		vring_stop(ring);
+		vu->ops->changed(vu->owner);
 		return error_set(err, ret,
 				 "the kick descriptor of ring %u is no eventfd: %s",
 				 index, strerror(-ret));

@@ -319,16 +319,20 @@ static void write_event(int fd)
 
 void vring_commit(struct vring *ring)
 {
+	bool wanted;
+
 	if (ring->told_used == ring->next_used)
 		return;
 	store16(ring->used + RING_IDX, ring->next_used, __ATOMIC_RELEASE);
 	ring->told_used = ring->next_used;
 	/* The index must be out before the guest's wish is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (!wants_interrupt(ring))
+	wanted = wants_interrupt(ring);
+	/* Also when it is not: a step of 2^16 entries would look like none. */
+	ring->signalled_at = ring->next_used;
+	if (!wanted)
 		return;
 	ring->signalled = true;
-	ring->signalled_at = ring->next_used;
 	write_event(ring->call_fd);
 }
 

@@ -69,8 +69,8 @@ struct vring {
 	uint16_t seen_avail;   /* the guest's index as last read */
 	uint16_t next_used;    /* where the next chain given back goes */
 	uint16_t told_used;    /* the index as published */
-	bool signalled;	       /* signalled_used means something */
-	uint16_t signalled_at; /* index at which the guest was last interrupted */
+	bool signalled;	       /* signalled_at means something */
+	uint16_t signalled_at; /* index when the guest's wish was last looked at */
 };
 
 /* A chain that was taken: iov[0..n_read) to be read, then n_write to be written. */

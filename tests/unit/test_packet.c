@@ -258,11 +258,25 @@ static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state
 	assert_true(credit_should_tell(&c));
 }
 
+/* Linux has no more on its way than its own socket's buffer, however small. */
+static void a_guest_with_a_small_buffer_is_told_in_time(void **state)
+{
+	struct credit c = {0};
+	struct packet packet = {.buf_alloc = 65536};
+
+	(void)state;
+	credit_hear(&c, &packet);
+	assert_true(credit_take(&c, 65536));
+	credit_forward(&c, 65536);
+	assert_true(credit_should_tell(&c));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_has_44_bytes_little_endian),
 		cmocka_unit_test(every_fault_has_its_verdict),
+		cmocka_unit_test(a_guest_with_a_small_buffer_is_told_in_time),
 		cmocka_unit_test(an_rst_goes_back_the_way_the_packet_came),
 		cmocka_unit_test(room_is_the_window_less_what_is_on_its_way),
 		cmocka_unit_test(counters_wrap),

@@ -153,6 +153,32 @@ static void unknown_requests_are_refused_and_logged(void **state)
 	front_ok_u64(g, VHOST_USER_SET_FEATURES, 0);
 }
 
+/* What the ring is refused for must not be found out only by the next packet. */
+static void a_refused_kick_stops_a_running_ring(void **state)
+{
+	struct guest *g = *state;
+	uint64_t value = 0;
+	uint32_t port;
+	int fd, pair[2];
+
+	guest_start(g);
+	fd = join_in(g, 5000, &port);
+	assert_int_equal(
+		front_ask(g, VHOST_USER_SET_VRING_KICK, &value, 8, &g->memfd, 1), 1);
+	host_expect_closed(fd);
+	close(fd);
+	/* A socket might be the front-end's own end of the connection. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(
+		front_ask(g, VHOST_USER_SET_VRING_KICK, &value, 8, &pair[0], 1), 1);
+	close(pair[0]);
+	close(pair[1]);
+	/* The front-end begins anew, and all works. */
+	guest_start(g);
+	fd = join_in(g, 5000, &port);
+	close(fd);
+}
+
 static void features_that_were_not_offered_are_refused(void **state)
 {
 	struct guest *g = *state;
@@ -442,6 +468,7 @@ int main(void)
 		test_daemon(a_wrong_header_ends_the_connection),
 		test_daemon(a_wrong_size_ends_the_connection_or_is_refused),
 		test_daemon(unknown_requests_are_refused_and_logged),
+		test_daemon(a_refused_kick_stops_a_running_ring),
 		test_daemon(features_that_were_not_offered_are_refused),
 		test_daemon(descriptors_in_excess_are_closed_and_refused),
 		test_daemon(ring_indexes_are_checked_in_every_message),

@@ -400,6 +400,21 @@ static void event_idx_decides_about_interrupts(void **state)
 	assert_int_equal(t->used[1], 1);
 }
 
+/* 2^16 entries on, the index is where it was, and something has happened still. */
+static void a_long_time_without_interrupts_does_not_lose_the_next(void **state)
+{
+	struct bench *t = *state;
+	uint16_t *used_event = t->avail + 2 + NUM;
+
+	t->ring.call_fd = eventfd(0, EFD_NONBLOCK);
+	assert_int_equal(interrupts(t, 1), 1);
+	*used_event = 0;
+	for (unsigned int i = 0; i < 65535; i++)
+		assert_int_equal(interrupts(t, 1), 0);
+	*used_event = t->used[1];
+	assert_int_equal(interrupts(t, 1), 1);
+}
+
 static void without_event_idx_flags_decide(void **state)
 {
 	struct bench *t = *state;
@@ -451,6 +466,7 @@ int main(void)
 		t(what_is_put_back_comes_again),
 		t(nothing_is_published_before_the_commit),
 		t(event_idx_decides_about_interrupts),
+		t(a_long_time_without_interrupts_does_not_lose_the_next),
 		t(without_event_idx_flags_decide),
 		t(waiting_sees_what_came_in_between),
 	};
