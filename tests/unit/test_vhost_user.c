@@ -165,7 +165,7 @@ static void a_refused_kick_stops_a_running_ring(void **state)
 	fd = join_in(g, 5000, &port);
 	assert_int_equal(
 		front_ask(g, VHOST_USER_SET_VRING_KICK, &value, 8, &g->memfd, 1), 1);
-	host_expect_closed(fd);
+	/* This wants to be told to the guest. */
 	close(fd);
 	/* A socket might be the front-end's own end of the connection. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
