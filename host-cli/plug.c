@@ -63,6 +63,23 @@ enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t
 	return STATUS_OK;
 }
 
+enum status plug_read_slots(struct plug *p)
+{
+	struct error err = {0};
+	enum status status = vm_open_qmp(p->vm, &p->qmp, p->deadline, p->report);
+	int ret;
+
+	if (status != STATUS_OK)
+		return status;
+	ret = slots_read(&p->slots, &p->qmp, p->deadline, &err);
+	if (ret)
+		return vm_fail_qmp(ret, &err, p->report);
+	p->picked = calloc(SLOTS_MAX, sizeof(*p->picked));
+	if (!p->picked)
+		return report_fail(p->report, STATUS_FAILURE, "out of memory");
+	return STATUS_OK;
+}
+
 enum status plug_read_before(struct plug *p)
 {
 	struct error err = {0};

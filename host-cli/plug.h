@@ -77,6 +77,8 @@ struct plug_step {
 	bool changes; /* the VM: from here on signals wait */
 };
 enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t n);
+/* Opens QMP, reads the slots and makes room for the picked ones. */
+enum status plug_read_slots(struct plug *p);
 enum status plug_read_before(struct plug *p);
 enum status plug_greet_module(struct plug *p);
 enum status plug_refused(struct plug *p, const struct upcall_result *result);

@@ -11,18 +11,12 @@
 
 static enum status choose(struct plug *p)
 {
+	enum status status = plug_read_slots(p);
 	struct error err = {0};
-	enum status status = vm_open_qmp(p->vm, &p->qmp, p->deadline, p->report);
 	int ret;
 
 	if (status != STATUS_OK)
 		return status;
-	ret = slots_read(&p->slots, &p->qmp, p->deadline, &err);
-	if (ret)
-		return vm_fail_qmp(ret, &err, p->report);
-	p->picked = calloc(SLOTS_MAX, sizeof(*p->picked));
-	if (!p->picked)
-		return report_fail(p->report, STATUS_FAILURE, "out of memory");
 	ret = slots_pick_plugged(&p->slots, p->wish, p->picked, &p->count, &err);
 	/* One request, so that it is all of them or none. */
 	if (!ret && p->count > UPCALL_CPU2_MAX)

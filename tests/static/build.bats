@@ -22,14 +22,14 @@ setup() { cd "$top"; }
 }
 
 @test "install puts programs, unit and man pages below DESTDIR" {
-	make install DESTDIR="$BATS_TEST_TMPDIR/root" PREFIX=/usr
+	make install DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr
 	for file in bin/vmctl sbin/vsockd sbin/vmctl-agent share/man/man1/vmctl.1 \
 		share/man/man8/vsockd.8 share/man/man8/vmctl-agent.8 \
 		lib/systemd/system/vmctl-agent.service; do
-		[ -f "$BATS_TEST_TMPDIR/root/usr/$file" ] || { echo "no $file"; return 1; }
+		[ -f "$BATS_TEST_TMPDIR/dest/usr/$file" ] || { echo "no $file"; return 1; }
 	done
 	grep -q 'ExecStart=/usr/sbin/vmctl-agent' \
-		"$BATS_TEST_TMPDIR/root/usr/lib/systemd/system/vmctl-agent.service"
+		"$BATS_TEST_TMPDIR/dest/usr/lib/systemd/system/vmctl-agent.service"
 }
 
 @test "lint finds nothing" { make --no-print-directory lint; }

@@ -86,8 +86,8 @@ run_block() {
 
 @test "README: install puts vmctl where it says" {
 	cd "$top"
-	O=$O make install PREFIX=/usr/local DESTDIR="$BATS_TEST_TMPDIR/root"
-	"$BATS_TEST_TMPDIR/root/usr/local/bin/vmctl" --version
+	O=$O make install PREFIX=/usr/local DESTDIR="$BATS_TEST_TMPDIR/dest"
+	"$BATS_TEST_TMPDIR/dest/usr/local/bin/vmctl" --version
 }
 
 @test "vmctl(1): the examples" {
