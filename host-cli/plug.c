@@ -170,7 +170,7 @@ int plug_eject(struct plug *p, const struct slot *const *slots, size_t n,
 		return error_set(err, -E2BIG, "more than %d CPUs at once",
 				 UPCALL_CPU2_MAX);
 	fill_entries(entries, slots, n);
-	ret = upcall_send_cpu2(&p->upcall, UPCALL_CPU2_EJECT, entries, n, deadline,
+	ret = upcall_send_cpu2(&p->upcall, UPCALL_EJECT, entries, n, deadline,
 			       err);
 	return ret ? ret : upcall_receive(&p->upcall, result, deadline, err);
 }

@@ -23,6 +23,7 @@
 
 #include "conn.h"
 #include "devmgr.h"
+#include "message.h"
 
 enum conn_state {
 	CONN_SERVICE, /* waits for the service byte */
@@ -45,8 +46,8 @@ struct conn {
 	void (*state_change)(struct sock *sk);
 	void (*write_space)(struct sock *sk);
 	void (*error_report)(struct sock *sk);
-	union devmgr_message request;
-	union devmgr_message reply;
+	union message request;
+	union message reply;
 };
 
 unsigned int conn_timeout_ms = 10000;
@@ -327,9 +328,14 @@ static void io_work(struct work_struct *work)
 	}
 }
 
+unsigned int conn_count(void)
+{
+	return atomic_read(&conns.count);
+}
+
 static bool full(void)
 {
-	return atomic_read(&conns.count) >= READ_ONCE(conn_max);
+	return conn_count() >= READ_ONCE(conn_max);
 }
 
 int conn_open(struct socket *sock)

@@ -23,6 +23,9 @@ extern unsigned int conn_max;
 
 int conn_init(void);
 
+/* How many there are. */
+unsigned int conn_count(void);
+
 /*
  * Closes every connection, after the request that is being carried out has been
  * answered; those that wait behind it are refused. Called when conn_open() cannot be

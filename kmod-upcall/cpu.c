@@ -17,16 +17,10 @@
 #include <asm/smp.h>
 
 #include "compat.h"
-#include "cpu.h"
+#include "class.h"
 #include "eject.h"
 #include "ksym.h"
-#include "report.h"
-
-/*
- * The kernel's own "none" for the ACPI id of a CPU, in both of its spellings
- * (U32_MAX, CPU_ACPIID_INVALID). Nothing but Xen reads a CPU's ACPI id.
- */
-#define NO_ACPI_ID U32_MAX
+#include "plugged.h"
 
 /* APIC id 255 is everyone, unless ids have 32 bits. */
 #define XAPIC_BROADCAST 255
@@ -39,6 +33,8 @@
 
 struct target {
 	u32 apic_id;
+	u32 acpi_id;
+	s32 node;
 	int cpu;     /* NO_CPU: not a CPU of this kernel */
 	int slot;    /* QEMU's, NO_SLOT where QEMU is not asked */
 	bool online; /* before it was unplugged */
@@ -55,15 +51,17 @@ static int find_present(u32 apic_id)
 	return NO_CPU;
 }
 
-bool cpu_available(void)
+static u32 cpu_features(void)
 {
-	return acpi_disabled && !ksym_missing();
+	if (!acpi_disabled || ksym_missing())
+		return 0;
+	return UPCALL_FEATURE_CPU | (eject_available() ? UPCALL_FEATURE_EJECT_CPU : 0);
 }
 
-static int make_targets(const u32 *apic_ids, u32 count, struct target **targets,
+static int make_targets(const struct request *request, struct target **targets,
 			struct report *report)
 {
-	u32 i;
+	u32 count = request->cpu.count, i;
 
 	if (!acpi_disabled)
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
@@ -72,37 +70,31 @@ static int make_targets(const u32 *apic_ids, u32 count, struct target **targets,
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 				   "this kernel does not let a module find %s()",
 				   ksym_missing());
-	if (count == 0)
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL, "count is 0");
 
 	*targets = kcalloc(count, sizeof(**targets), GFP_KERNEL);
 	if (!*targets)
 		return report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
 	for (i = 0; i < count; i++)
 		(*targets)[i] = (struct target){
-			.apic_id = apic_ids[i],
-			.cpu = find_present(apic_ids[i]),
+			.apic_id = request->cpu.entry[i].apic_id,
+			.acpi_id = request->cpu.entry[i].acpi_id,
+			.node = request->cpu.entry[i].node,
+			.cpu = find_present(request->cpu.entry[i].apic_id),
 			.slot = NO_SLOT,
 		};
 	return 0;
 }
 
-/* What holds for plug and unplug alike: no boot CPU, nothing twice. */
+/* What holds for plug and unplug alike: no boot CPU. */
 static int check_list(const struct target *targets, u32 count, struct report *report)
 {
-	u32 i, k;
+	u32 i;
 
 	for (i = 0; i < count; i++) {
 		if (targets[i].cpu == 0)
 			return report_fail(report, i, -EBUSY,
 					   "APIC id %u is the boot CPU",
 					   targets[i].apic_id);
-		for (k = 0; k < i; k++) {
-			if (targets[k].apic_id == targets[i].apic_id)
-				return report_fail(report, i, -EINVAL,
-						   "APIC id %u is named twice",
-						   targets[i].apic_id);
-		}
 	}
 	return 0;
 }
@@ -201,7 +193,7 @@ static int register_one(struct target *target)
 	int cpu, ret;
 
 	ksym_lock_cpu_maps();
-	ret = acpi_map_cpu(NULL, target->apic_id, NO_ACPI_ID, &cpu);
+	ret = acpi_map_cpu(NULL, target->apic_id, target->acpi_id, &cpu);
 	if (ret)
 		goto unlock;
 	ret = ksym_register_cpu(cpu);
@@ -280,14 +272,26 @@ static void take_back_plugged(struct target *targets, u32 count, struct report *
 	}
 }
 
-int cpu_plug(const u32 *apic_ids, u32 count, struct report *report)
+static struct upcall_list_entry entry_of(const struct target *target)
+{
+	return (struct upcall_list_entry){
+		.class_number = cpu_to_le32(UPCALL_CLASS_CPU),
+		.key = cpu_to_le64(target->apic_id),
+		.cpu = {.acpi_id = cpu_to_le32(target->acpi_id),
+			.node = cpu_to_le32(target->node),
+			.cpu = cpu_to_le32(target->cpu)},
+	};
+}
+
+static int cpu_add(const struct request *request, struct report *report)
 {
 	struct target *targets = NULL;
+	u32 count = request->cpu.count, i;
+	struct upcall_list_entry entry;
 	u64 start;
-	u32 i;
 	int ret;
 
-	ret = make_targets(apic_ids, count, &targets, report);
+	ret = make_targets(request, &targets, report);
 	if (ret)
 		return ret;
 	ret = check_plug(targets, count, report);
@@ -309,6 +313,10 @@ int cpu_plug(const u32 *apic_ids, u32 count, struct report *report)
 		break;
 	}
 	report->kernel_ns = ktime_get_ns() - start;
+	for (i = 0; i < count && !ret; i++) {
+		entry = entry_of(&targets[i]);
+		ret = plugged_add(&entry, 1, report);
+	}
 	if (!ret)
 		report->done = count;
 free_targets:
@@ -395,17 +403,18 @@ static int eject_all(struct target *targets, u32 count, struct report *report)
 	return 0;
 }
 
-int cpu_unplug(const u32 *apic_ids, u32 count, bool eject, struct report *report)
+static int cpu_del(const struct request *request, struct report *report)
 {
 	struct target *targets = NULL;
+	u32 count = request->cpu.count, i;
+	struct upcall_list_entry entry;
 	u64 start;
-	u32 i;
 	int ret;
 
-	ret = make_targets(apic_ids, count, &targets, report);
+	ret = make_targets(request, &targets, report);
 	if (ret)
 		return ret;
-	ret = check_unplug(targets, count, eject, report);
+	ret = check_unplug(targets, count, request->eject, report);
 	if (ret)
 		goto free_targets;
 
@@ -421,12 +430,38 @@ int cpu_unplug(const u32 *apic_ids, u32 count, bool eject, struct report *report
 		take_back_unplugged(targets, i, report);
 		break;
 	}
-	if (!ret && eject)
+	if (!ret && request->eject)
 		ret = eject_all(targets, count, report);
 	report->kernel_ns = ktime_get_ns() - start;
+	for (i = 0; i < count && !ret; i++) {
+		entry = entry_of(&targets[i]);
+		if (targets[i].cpu != NO_CPU)
+			plugged_del(&entry, report);
+	}
 	if (!ret)
 		report->done = count;
 free_targets:
 	kfree(targets);
 	return ret;
 }
+
+static bool cpu_present_entry(const struct upcall_list_entry *entry)
+{
+	return find_present(le64_to_cpu(entry->key)) != NO_CPU;
+}
+
+static int cpu_setup(void)
+{
+	eject_init();
+	return 0;
+}
+
+const struct device_class cpu_class = {
+	.name = "cpu",
+	.init = cpu_setup,
+	.exit = eject_exit,
+	.features = cpu_features,
+	.add = cpu_add,
+	.del = cpu_del,
+	.present = cpu_present_entry,
+};

@@ -3,124 +3,137 @@
 
 #include <linux/err.h>
 #include <linux/kernel.h>
+#include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/timekeeping.h>
 #include <linux/utsname.h>
 
-#include "cpu.h"
+#include "class.h"
+#include "conn.h"
 #include "devmgr.h"
-#include "report.h"
+#include "events.h"
+#include "plugged.h"
 
-struct request_type {
-	const char *name;
-	u16 size_min; /* what msg_size may be */
-	u16 size_max;
-	u16 reply_size; /* msg_size of a reply, success or not */
-	/* NULL: refused. Returns 0 or a negative errno, and fills the report. */
-	int (*handle)(const union devmgr_message *request, struct report *report);
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+/* Adding a class of devices: its file, and its line here. */
+static const struct device_class *const classes[] = {
+	[UPCALL_CLASS_CPU] = &cpu_class,       [UPCALL_CLASS_MMIO] = &mmio_class,
+	[UPCALL_CLASS_PCI] = &pci_class,       [UPCALL_CLASS_MEM] = &mem_class,
+	[UPCALL_CLASS_VIOMMU] = &viommu_class,
 };
 
-static u32 copy_ids(const struct upcall_cpu *cpu, u32 *apic_ids)
+struct counters {
+	u64 requests;
+	u64 errors;
+	u64 total_ns;
+	u64 max_ns;
+};
+
+/* One for each of request_types[]. */
+static struct counters *counters;
+static u64 requests; /* of all types and of none; goes on where the last load ended */
+static u64 load_ns;  /* CLOCK_BOOTTIME */
+
+const struct device_class *class_find(u32 number)
 {
+	return number < ARRAY_SIZE(classes) ? classes[number] : NULL;
+}
+
+static u32 features(void)
+{
+	u32 all = UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2 |
+		  UPCALL_FEATURE_ADD_CPU2 | UPCALL_FEATURE_QUERY;
 	u32 i;
 
-	for (i = 0; i < cpu->count; i++)
-		apic_ids[i] = cpu->apic_ids[i];
-	return cpu->count;
+	for (i = 0; i < ARRAY_SIZE(classes); i++) {
+		if (classes[i])
+			all |= classes[i]->features();
+	}
+	return all;
 }
 
-static int handle_add_cpu(const union devmgr_message *request, struct report *report)
+static void fill_status(u32 start, struct upcall_status *status)
 {
-	u32 apic_ids[U8_MAX];
-	u32 count = copy_ids(&request->request.cpu, apic_ids);
+	struct upcall_status_type *type;
+	u32 available = features();
+	u32 i, count = 0;
 
-	return cpu_plug(apic_ids, count, report);
+	for (i = start; i < request_type_count && count < UPCALL_STATUS_MAX; i++) {
+		type = &status->type[count++];
+		type->type = cpu_to_le32(request_types[i].number);
+		if (request_types[i].feature & available)
+			type->flags = cpu_to_le32(UPCALL_STATUS_AVAILABLE);
+		type->requests = cpu_to_le64(counters[i].requests);
+		type->errors = cpu_to_le64(counters[i].errors);
+		type->total_ns = cpu_to_le64(counters[i].total_ns);
+		type->max_ns = cpu_to_le64(counters[i].max_ns);
+		strscpy(type->name, request_types[i].name, sizeof(type->name));
+	}
+	status->total = cpu_to_le32(request_type_count);
+	status->count = cpu_to_le32(count);
+	status->uptime_ns = cpu_to_le64(ktime_get_boottime_ns() - load_ns);
+	status->connections = cpu_to_le32(conn_count());
+	status->connections_max = cpu_to_le32(conn_max);
+	status->plugged = cpu_to_le32(plugged_count());
 }
 
-static int handle_del_cpu(const union devmgr_message *request, struct report *report)
+/* Whom it concerns. The data of a reply is zero before. */
+static int dispatch(const struct request *request, union message *reply,
+		    struct report *report)
 {
-	u32 apic_ids[U8_MAX];
-	u32 count = copy_ids(&request->request.cpu, apic_ids);
+	const struct device_class *class = class_find(request->type->class_number);
 
-	return cpu_unplug(apic_ids, count, false, report);
+	switch (request->type->op) {
+	case REQUEST_ADD:
+	case REQUEST_DEL:
+		if (!class)
+			return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+					   "%s: this kernel was built without it",
+					   request->type->name);
+		return request->type->op == REQUEST_ADD ? class->add(request, report)
+							: class->del(request, report);
+	case REQUEST_LIST:
+		plugged_list(request->start, &reply->reply.list);
+		return 0;
+	case REQUEST_STATUS:
+		fill_status(request->start, &reply->reply.status);
+		return 0;
+	case REQUEST_RESERVED:
+		break;
+	}
+	return -EOPNOTSUPP;
 }
 
-static int handle_del_cpu2(const union devmgr_message *request, struct report *report)
+static void count_request(const struct request_type *type, int ret, u64 ns)
 {
-	const struct upcall_cpu2 *cpu2 = &request->request.cpu2;
-	u32 size = le32_to_cpu(request->request.header.msg_size);
-	u32 flags = le32_to_cpu(cpu2->flags);
-	u32 count = le32_to_cpu(cpu2->count);
-	u32 apic_ids[UPCALL_CPU2_MAX];
-	u32 i;
+	struct counters *counter;
 
-	if (count == 0 || count > UPCALL_CPU2_MAX)
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "count is %u: 1 to %u CPUs can be named", count,
-				   UPCALL_CPU2_MAX);
-	if (size != offsetof(struct upcall_cpu2, cpu) + count * sizeof(cpu2->cpu[0]))
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "msg_size %u does not fit %u CPUs", size, count);
-	if (flags & ~UPCALL_CPU2_EJECT)
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "flags %#x are not known", flags);
-	for (i = 0; i < count; i++)
-		apic_ids[i] = le32_to_cpu(cpu2->cpu[i].apic_id);
-	return cpu_unplug(apic_ids, count, flags & UPCALL_CPU2_EJECT, report);
+	if (!type)
+		return;
+	counter = &counters[type - request_types];
+	counter->requests++;
+	counter->errors += ret != 0;
+	counter->total_ns += ns;
+	counter->max_ns = max(counter->max_ns, ns);
 }
 
-static const struct request_type dragonball_types[] = {
-	[UPCALL_CONNECT] = {.name = "CONNECT"},
-	[UPCALL_ADD_CPU] = {.name = "ADD_CPU",
-			    .size_min = sizeof(struct upcall_cpu),
-			    .size_max = sizeof(struct upcall_cpu),
-			    .reply_size = sizeof(__le32),
-			    .handle = handle_add_cpu},
-	[UPCALL_DEL_CPU] = {.name = "DEL_CPU",
-			    .size_min = sizeof(struct upcall_cpu),
-			    .size_max = sizeof(struct upcall_cpu),
-			    .reply_size = sizeof(__le32),
-			    .handle = handle_del_cpu},
-	[UPCALL_ADD_MEM] = {.name = "ADD_MEM"},
-	[UPCALL_DEL_MEM] = {.name = "DEL_MEM"},
-	[UPCALL_ADD_MMIO] = {.name = "ADD_MMIO"},
-	[UPCALL_DEL_MMIO] = {.name = "DEL_MMIO"},
-	[UPCALL_ADD_PCI] = {.name = "ADD_PCI"},
-	[UPCALL_DEL_PCI] = {.name = "DEL_PCI"},
-};
-
-#define OWN_TYPES 0x100 /* the first of our own, and their table's index 0 */
-static const struct request_type own_types[] = {
-	[UPCALL_DEL_CPU2 - OWN_TYPES] = {.name = "DEL_CPU2",
-					 .size_min =
-						 offsetof(struct upcall_cpu2, cpu[1]),
-					 .size_max = sizeof(struct upcall_cpu2),
-					 .reply_size = sizeof(__le32),
-					 .handle = handle_del_cpu2},
-};
-
-/* NULL if there is no such type. */
-static const struct request_type *find_type(u32 number)
+static const char *type_name(const struct request_type *type)
 {
-	const struct request_type *type = NULL;
-
-	if (number < ARRAY_SIZE(dragonball_types))
-		type = &dragonball_types[number];
-	else if (number >= OWN_TYPES && number - OWN_TYPES < ARRAY_SIZE(own_types))
-		type = &own_types[number - OWN_TYPES];
-	return type && type->name ? type : NULL;
+	return type ? type->name : "a request";
 }
 
-static void fill_reply(const union devmgr_message *request, union devmgr_message *reply,
-		       int ret, const struct report *report)
+static void fill_reply(const union message *message, union message *reply, int ret,
+		       const struct report *report)
 {
 	struct upcall_detail *detail = &reply->reply.detail;
 	const struct request_type *type;
 
-	type = find_type(le32_to_cpu(request->request.header.msg_type));
-	memset(reply, 0, sizeof(*reply));
+	type = request_find_type(le32_to_cpu(message->request.header.msg_type));
 	reply->reply.head.header.magic_version = cpu_to_le32(UPCALL_MAGIC);
 	reply->reply.head.header.msg_size = cpu_to_le32(type ? type->reply_size : 0);
-	reply->reply.head.header.msg_type = request->request.header.msg_type;
+	reply->reply.head.header.msg_type = message->request.header.msg_type;
 	reply->reply.head.ret = cpu_to_le32(ret);
 	reply->reply.head.apic_id_index = cpu_to_le32(report->done);
 
@@ -129,35 +142,20 @@ static void fill_reply(const union devmgr_message *request, union devmgr_message
 	detail->rolled_back = cpu_to_le32(report->rolled_back);
 	detail->stuck = cpu_to_le32(report->stuck);
 	detail->kernel_ns = cpu_to_le64(report->kernel_ns);
+	detail->request = cpu_to_le64(report->request);
+	detail->total_ns = cpu_to_le64(report->total_ns);
 	strscpy(detail->reason, report->reason, sizeof(detail->reason));
 }
 
-/* Checks what all requests have in common, then has the type's handler do it. */
-static int carry_out(const union devmgr_message *request, struct report *report)
+static void forget_gone(struct report *report)
 {
-	const struct upcall_header *header = &request->request.header;
-	u32 magic = le32_to_cpu(header->magic_version);
-	u32 number = le32_to_cpu(header->msg_type);
-	u32 size = le32_to_cpu(header->msg_size);
-	const struct request_type *type = find_type(number);
+	struct plugged *plugged, *next;
 
-	if (magic != UPCALL_MAGIC)
-		return report_fail(report, REPORT_NO_ENTRY, -EPROTO,
-				   "magic is %#x, not %#x", magic, UPCALL_MAGIC);
-	if (!type)
-		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
-				   "message type %u is not known", number);
-	if (!type->handle)
-		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
-				   "%s is not supported by this module", type->name);
-	if (size < type->size_min || size > type->size_max)
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "msg_size is %u, of %s it is from %u to %u", size,
-				   type->name, type->size_min, type->size_max);
-	return type->handle(request, report);
+	list_for_each_entry_safe (plugged, next, &report->gone, list)
+		kfree(plugged);
 }
 
-void devmgr_connect(union devmgr_message *message)
+void devmgr_connect(union message *message)
 {
 	struct upcall_announce *announce = &message->connect.announce;
 
@@ -167,35 +165,91 @@ void devmgr_connect(union devmgr_message *message)
 
 	announce->magic = cpu_to_le32(UPCALL_EXT_MAGIC);
 	announce->version = cpu_to_le32(1);
-	announce->features =
-		cpu_to_le32(UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2 |
-			    (cpu_available() ? UPCALL_FEATURE_CPU : 0));
+	announce->features = cpu_to_le32(features());
 	strscpy(announce->module, UPCALL_VERSION, sizeof(announce->module));
 	strscpy(announce->kernel, init_utsname()->release, sizeof(announce->kernel));
 }
 
-void devmgr_handle(const union devmgr_message *request, union devmgr_message *reply)
+void devmgr_handle(const union message *message, union message *reply)
 {
-	u32 number = le32_to_cpu(request->request.header.msg_type);
-	const struct request_type *type = find_type(number);
+	/* 3 KiB are no stack's, and there is one request at a time. */
+	static struct request request;
+	u64 start = ktime_get_ns();
 	struct report report;
 	int ret;
 
+	memset(reply, 0, sizeof(*reply));
 	report_init(&report);
-	ret = carry_out(request, &report);
+	report.request = request.number = ++requests;
+	report.type = le32_to_cpu(message->request.header.msg_type);
+	trace_upcall_request_start(report.request, report.type);
+
+	ret = request_parse(message, &request, &report);
+	if (!ret)
+		ret = dispatch(&request, reply, &report);
+	report.total_ns = ktime_get_ns() - start;
 	if (ret)
 		pr_warn_ratelimited("%s refused with %pe: %s\n",
-				    type ? type->name : "a request", ERR_PTR(ret),
+				    type_name(request.type), ERR_PTR(ret),
 				    report.reason);
-	fill_reply(request, reply, ret, &report);
+	count_request(request.type, ret, report.total_ns);
+	trace_upcall_request_end(report.request, report.type, ret, report.kernel_ns,
+				 report.total_ns);
+	if (request.type && request.type->class_number)
+		events_send(request.type, ret, &report);
+	fill_reply(message, reply, ret, &report);
+	forget_gone(&report);
 }
 
-void devmgr_refuse(const union devmgr_message *request, union devmgr_message *reply,
-		   int err, const char *reason)
+void devmgr_refuse(const union message *message, union message *reply, int err,
+		   const char *reason)
 {
 	struct report report;
 
+	memset(reply, 0, sizeof(*reply));
 	report_init(&report);
 	report_fail(&report, REPORT_NO_ENTRY, err, "%s", reason);
-	fill_reply(request, reply, err, &report);
+	fill_reply(message, reply, err, &report);
+}
+
+static void exit_classes(u32 count)
+{
+	while (count-- > 0) {
+		if (classes[count] && classes[count]->exit)
+			classes[count]->exit();
+	}
+}
+
+int devmgr_init(void)
+{
+	int ret;
+	u32 i;
+
+	load_ns = ktime_get_boottime_ns();
+	counters = kcalloc(request_type_count, sizeof(*counters), GFP_KERNEL);
+	if (!counters)
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(classes); i++) {
+		ret = classes[i] && classes[i]->init ? classes[i]->init() : 0;
+		if (ret) {
+			pr_err("class %s: %pe\n", classes[i]->name, ERR_PTR(ret));
+			goto exit;
+		}
+	}
+	ret = plugged_init();
+	if (!ret) {
+		requests = plugged_last_request();
+		return 0;
+	}
+exit:
+	exit_classes(i);
+	kfree(counters);
+	return ret;
+}
+
+void devmgr_exit(void)
+{
+	plugged_exit();
+	exit_classes(ARRAY_SIZE(classes));
+	kfree(counters);
 }

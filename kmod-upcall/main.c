@@ -5,7 +5,9 @@
 
 #include "compat.h"
 #include "conn.h"
+#include "devmgr.h"
 #include "eject.h"
+#include "events.h"
 #include "ksym.h"
 #include "mmio.h"
 #include "server.h"
@@ -18,6 +20,14 @@ MODULE_PARM_DESC(timeout_ms, "Milliseconds a client has to finish a message it b
 module_param_named(max_connections, conn_max, uint, 0644);
 MODULE_PARM_DESC(max_connections, "Connections at the same time (default 64)");
 
+module_param_named(port, server_port, uint, 0444);
+MODULE_PARM_DESC(port, "vsock port to listen on (default 219)");
+
+module_param_named(require_privileged_peer, server_privileged_only, bool, 0644);
+MODULE_PARM_DESC(require_privileged_peer,
+		 "Let the host in from ports below 1024 only, which it gives to "
+		 "privileged programs (default no)");
+
 module_param(eject_port, int, 0444);
 MODULE_PARM_DESC(eject_port,
 		 "I/O port of QEMU's CPU hotplug registers, 0 to leave them "
@@ -28,22 +38,29 @@ static int __init upcall_init(void)
 	int ret;
 
 	ksym_init();
-	eject_init();
+	ret = devmgr_init();
+	if (ret)
+		return ret;
+	ret = events_init();
+	if (ret)
+		goto exit_devmgr;
 	ret = conn_init();
 	if (ret)
-		goto exit_eject;
+		goto exit_events;
 	ret = server_start();
 	if (ret)
 		goto exit_conn;
 	mmio_announce();
-	pr_info("version %s, listening on vsock port %u%s\n", UPCALL_VERSION,
-		UPCALL_PORT, eject_available() ? ", vCPUs can be ejected" : "");
+	pr_info("version %s, listening on vsock port %u\n", UPCALL_VERSION,
+		server_port);
 	return 0;
 
 exit_conn:
 	conn_exit();
-exit_eject:
-	eject_exit();
+exit_events:
+	events_exit();
+exit_devmgr:
+	devmgr_exit();
 	return ret;
 }
 
@@ -51,13 +68,16 @@ static void __exit upcall_exit(void)
 {
 	server_stop();
 	conn_exit();
-	eject_exit();
+	events_exit();
+	devmgr_exit();
 }
 
-module_init(upcall_init);
+/* Built in, the module comes before AF_VSOCK in the order of links. */
+late_initcall(upcall_init);
 module_exit(upcall_exit);
 
-MODULE_DESCRIPTION("Plugs CPUs at the request of the host, over vsock, without ACPI");
+MODULE_DESCRIPTION("Plugs and unplugs hardware at the request of the host, over vsock, "
+		   "without ACPI");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(UPCALL_VERSION);
 /* Not needed to load, but without a transport nobody can call. */

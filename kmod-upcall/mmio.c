@@ -17,6 +17,7 @@
 #include <linux/platform_device.h>
 #include <linux/string.h>
 
+#include "class.h"
 #include "mmio.h"
 
 #define DEVICE_MAX 32
@@ -132,3 +133,31 @@ void mmio_announce(void)
 				spec->id, &spec->base, ERR_PTR(ret));
 	}
 }
+
+static u32 mmio_features(void)
+{
+	return 0;
+}
+
+static int mmio_add(const struct request *request, struct report *report)
+{
+	return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP, "not yet");
+}
+
+static int mmio_del(const struct request *request, struct report *report)
+{
+	return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP, "not yet");
+}
+
+static bool mmio_present(const struct upcall_list_entry *entry)
+{
+	return false;
+}
+
+const struct device_class mmio_class = {
+	.name = "mmio",
+	.features = mmio_features,
+	.add = mmio_add,
+	.del = mmio_del,
+	.present = mmio_present,
+};

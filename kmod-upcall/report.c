@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/* Compiles in user space too, with request.c. */
 #include <linux/kernel.h>
+#include <linux/list.h>
 #include <linux/string.h>
 
 #include "report.h"
@@ -8,6 +10,7 @@ void report_init(struct report *report)
 {
 	memset(report, 0, sizeof(*report));
 	report->failed = REPORT_NO_ENTRY;
+	INIT_LIST_HEAD(&report->gone);
 }
 
 int report_fail(struct report *report, u32 failed, int err, const char *fmt, ...)

@@ -22,6 +22,12 @@
 /* Before accept is tried again, when it failed for another reason than "none". */
 #define ACCEPT_RETRY HZ
 
+/* The host gives ports below it to privileged programs only (LAST_RESERVED_PORT). */
+#define FIRST_UNPRIVILEGED_PORT 1024
+
+unsigned int server_port = UPCALL_PORT;
+bool server_privileged_only;
+
 static void accept_work(struct work_struct *work);
 
 static struct socket *listener;
@@ -50,8 +56,15 @@ static int check_peer(struct socket *sock)
 	ret = kernel_getpeername(sock, (struct sockaddr *)&peer);
 	if (ret < 0)
 		return ret;
-	if (peer.svm_family == AF_VSOCK && peer.svm_cid == VMADDR_CID_HOST)
-		return 0;
+	if (peer.svm_family == AF_VSOCK && peer.svm_cid == VMADDR_CID_HOST) {
+		if (!READ_ONCE(server_privileged_only) ||
+		    peer.svm_port < FIRST_UNPRIVILEGED_PORT)
+			return 0;
+		pr_warn_ratelimited("closed a connection from the host's port %u: "
+				    "require_privileged_peer wants one below %u\n",
+				    peer.svm_port, FIRST_UNPRIVILEGED_PORT);
+		return -EACCES;
+	}
 	pr_warn_ratelimited(
 		"closed a connection from CID %u port %u: only the host may "
 		"connect\n",
@@ -125,7 +138,7 @@ int server_start(void)
 	struct sockaddr_vm address = {
 		.svm_family = AF_VSOCK,
 		.svm_cid = VMADDR_CID_ANY,
-		.svm_port = UPCALL_PORT,
+		.svm_port = server_port,
 	};
 	int ret;
 
@@ -137,13 +150,13 @@ int server_start(void)
 	}
 	ret = kernel_bind(listener, (struct sockaddr *)&address, sizeof(address));
 	if (ret) {
-		pr_err("cannot have vsock port %u: %pe\n", UPCALL_PORT, ERR_PTR(ret));
+		pr_err("cannot have vsock port %u: %pe\n", server_port, ERR_PTR(ret));
 		goto release;
 	}
 	attach();
 	ret = kernel_listen(listener, BACKLOG);
 	if (ret) {
-		pr_err("cannot listen on vsock port %u: %pe\n", UPCALL_PORT,
+		pr_err("cannot listen on vsock port %u: %pe\n", server_port,
 		       ERR_PTR(ret));
 		goto detach;
 	}

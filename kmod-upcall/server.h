@@ -3,6 +3,17 @@
 #ifndef UPCALL_SERVER_H
 #define UPCALL_SERVER_H
 
+#include <linux/types.h>
+
+/* The vsock port to listen on. Read by server_start(). */
+extern unsigned int server_port;
+
+/*
+ * Whether a client's own port must be below 1024. Holds for the connections to
+ * come.
+ */
+extern bool server_privileged_only;
+
 /* Begins to listen; connections go to conn_open(). Logs why, if it cannot. */
 int server_start(void);
 
