@@ -18,7 +18,7 @@
 
 #include "compat.h"
 #include "class.h"
-#include "eject.h"
+#include "qemu_cpu.h"
 #include "ksym.h"
 #include "plugged.h"
 
@@ -53,9 +53,23 @@ static int find_present(u32 apic_id)
 
 static u32 cpu_features(void)
 {
-	if (!acpi_disabled || ksym_missing())
+	if (!acpi_disabled || ksym_missing(KSYM_CPU))
 		return 0;
-	return UPCALL_FEATURE_CPU | (eject_available() ? UPCALL_FEATURE_EJECT_CPU : 0);
+	return UPCALL_FEATURE_CPU |
+	       (qemu_cpu_available() ? UPCALL_FEATURE_EJECT_CPU : 0);
+}
+
+/* What a CPU was plugged with, to bring it back with if it has to be. */
+static void recall(struct target *target)
+{
+	struct upcall_list_entry entry;
+
+	target->acpi_id = REQUEST_NO_ACPI_ID;
+	target->node = REQUEST_NO_NODE;
+	if (!plugged_find(UPCALL_CLASS_CPU, target->apic_id, &entry, 1))
+		return;
+	target->acpi_id = le32_to_cpu(entry.cpu.acpi_id);
+	target->node = (s32)le32_to_cpu(entry.cpu.node);
 }
 
 static int make_targets(const struct request *request, struct target **targets,
@@ -66,15 +80,15 @@ static int make_targets(const struct request *request, struct target **targets,
 	if (!acpi_disabled)
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 				   "ACPI is on in this guest and plugs CPUs itself");
-	if (ksym_missing())
+	if (ksym_missing(KSYM_CPU))
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 				   "this kernel does not let a module find %s()",
-				   ksym_missing());
+				   ksym_missing(KSYM_CPU));
 
 	*targets = kcalloc(count, sizeof(**targets), GFP_KERNEL);
 	if (!*targets)
 		return report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		(*targets)[i] = (struct target){
 			.apic_id = request->cpu.entry[i].apic_id,
 			.acpi_id = request->cpu.entry[i].acpi_id,
@@ -82,6 +96,9 @@ static int make_targets(const struct request *request, struct target **targets,
 			.cpu = find_present(request->cpu.entry[i].apic_id),
 			.slot = NO_SLOT,
 		};
+		if (request->type->op == REQUEST_DEL)
+			recall(&(*targets)[i]);
+	}
 	return 0;
 }
 
@@ -105,14 +122,14 @@ static int check_list(const struct target *targets, u32 count, struct report *re
  */
 static int check_vcpu(struct target *target, u32 index, struct report *report)
 {
-	if (!eject_available())
+	if (!qemu_cpu_available())
 		return 0;
-	target->slot = eject_find(target->apic_id);
+	target->slot = qemu_cpu_find(target->apic_id);
 	if (target->slot < 0)
 		return report_fail(report, index, -ENODEV,
 				   "QEMU knows of no vCPU with APIC id %u",
 				   target->apic_id);
-	if (!eject_occupied(target->slot))
+	if (!qemu_cpu_occupied(target->slot))
 		return report_fail(report, index, -ENODEV,
 				   "QEMU has not made the vCPU with APIC id %u",
 				   target->apic_id);
@@ -153,6 +170,26 @@ static int check_numbers(const struct target *targets, u32 count, struct report 
 	return 0;
 }
 
+static int check_nodes(const struct target *targets, u32 count, struct report *report)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (targets[i].node == REQUEST_NO_NODE)
+			continue;
+		if (ksym_missing(KSYM_NODE))
+			return report_fail(
+				report, i, -EOPNOTSUPP,
+				"this kernel does not let a module find %s()",
+				ksym_missing(KSYM_NODE));
+		if (targets[i].node >= MAX_NUMNODES || !node_online(targets[i].node))
+			return report_fail(report, i, -ENODEV,
+					   "node %d of APIC id %u is not online",
+					   targets[i].node, targets[i].apic_id);
+	}
+	return 0;
+}
+
 static int check_plug(struct target *targets, u32 count, struct report *report)
 {
 	u32 possible = num_possible_cpus(), present = num_present_cpus();
@@ -177,6 +214,9 @@ static int check_plug(struct target *targets, u32 count, struct report *report)
 					   "no APIC of this guest can have the id %u",
 					   targets[i].apic_id);
 	}
+	ret = check_nodes(targets, count, report);
+	if (ret)
+		return ret;
 	if (count > possible - present)
 		return report_fail(report, REPORT_NO_ENTRY, -ENOSPC,
 				   "%u CPUs are named, %u are possible and %u present",
@@ -196,6 +236,9 @@ static int register_one(struct target *target)
 	ret = acpi_map_cpu(NULL, target->apic_id, target->acpi_id, &cpu);
 	if (ret)
 		goto unlock;
+	/* Before the CPU starts and before its device is linked to a node. */
+	if (target->node != REQUEST_NO_NODE)
+		ksym_set_cpu_node(cpu, target->apic_id, target->node);
 	ret = ksym_register_cpu(cpu);
 	if (ret) {
 		acpi_unmap_cpu(cpu);
@@ -222,7 +265,18 @@ static int unregister_one(struct target *target)
 	return ret;
 }
 
-static int unplug_one(struct target *target)
+/* add_cpu() and remove_cpu(), on the clock. */
+static int change_cpu(int (*change)(unsigned int cpu), int cpu, struct report *report)
+{
+	u64 start = ktime_get_ns();
+	int ret;
+
+	ret = change(cpu);
+	report->kernel_ns += ktime_get_ns() - start;
+	return ret;
+}
+
+static int unplug_one(struct target *target, struct report *report)
 {
 	int ret = -EBUSY, tries;
 
@@ -230,7 +284,7 @@ static int unplug_one(struct target *target)
 	/* User space may bring it back in between; then it starts over. */
 	for (tries = 0; tries < UNPLUG_TRIES && ret == -EBUSY; tries++) {
 		if (cpu_online(target->cpu)) {
-			ret = remove_cpu(target->cpu);
+			ret = change_cpu(remove_cpu, target->cpu, report);
 			if (ret < 0)
 				break;
 		}
@@ -242,7 +296,7 @@ static int unplug_one(struct target *target)
 	return 0;
 }
 
-static int plug_one(struct target *target, bool online)
+static int plug_one(struct target *target, bool online, struct report *report)
 {
 	int ret;
 
@@ -250,26 +304,12 @@ static int plug_one(struct target *target, bool online)
 	if (ret)
 		return ret;
 	/* 1: user space was faster and has it online already. */
-	ret = online ? add_cpu(target->cpu) : 0;
+	ret = online ? change_cpu(add_cpu, target->cpu, report) : 0;
 	if (ret < 0)
 		return ret;
 	pr_info("CPU %d plugged (APIC id %u)%s\n", target->cpu, target->apic_id,
 		online ? "" : ", left offline");
 	return 0;
-}
-
-/* Takes back the first `count` of a list that were plugged, the last one first. */
-static void take_back_plugged(struct target *targets, u32 count, struct report *report)
-{
-	while (count-- > 0) {
-		if (!unplug_one(&targets[count])) {
-			report->rolled_back++;
-			continue;
-		}
-		report->stuck++;
-		pr_warn_ratelimited("CPU %d could not be taken back\n",
-				    targets[count].cpu);
-	}
 }
 
 static struct upcall_list_entry entry_of(const struct target *target)
@@ -283,43 +323,68 @@ static struct upcall_list_entry entry_of(const struct target *target)
 	};
 }
 
+/* Takes back the first `count` of a list that were plugged, the last one first. */
+static void take_back_plugged(struct target *targets, u32 count, struct report *report)
+{
+	struct upcall_list_entry entry;
+
+	while (count-- > 0) {
+		entry = entry_of(&targets[count]);
+		if (!unplug_one(&targets[count], report)) {
+			plugged_del(&entry, report);
+			report->rolled_back++;
+			continue;
+		}
+		report->stuck++;
+		pr_warn_ratelimited("CPU %d could not be taken back\n",
+				    targets[count].cpu);
+	}
+}
+
+/* Plugs a checked list and records it; what fails is taken back. */
+static int plug_all(struct target *targets, u32 count, struct report *report)
+{
+	struct upcall_list_entry entry;
+	u32 i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		ret = plug_one(&targets[i], true, report);
+		if (ret) {
+			report_fail(report, i, ret,
+				    "starting APIC id %u failed with %pe%s",
+				    targets[i].apic_id, ERR_PTR(ret),
+				    ret == -EIO ? ": has the VMM made the vCPU?" : "");
+			break;
+		}
+		entry = entry_of(&targets[i]);
+		ret = plugged_add(&entry, 1, report);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		return 0;
+	/* The half-done one: present, and perhaps even online by now. */
+	if (targets[i].cpu != NO_CPU && unplug_one(&targets[i], report))
+		report->stuck++;
+	take_back_plugged(targets, i, report);
+	return ret;
+}
+
 static int cpu_add(const struct request *request, struct report *report)
 {
 	struct target *targets = NULL;
-	u32 count = request->cpu.count, i;
-	struct upcall_list_entry entry;
-	u64 start;
+	u32 count = request->cpu.count;
 	int ret;
 
 	ret = make_targets(request, &targets, report);
 	if (ret)
 		return ret;
 	ret = check_plug(targets, count, report);
-	if (ret)
-		goto free_targets;
-
-	start = ktime_get_ns();
-	for (i = 0; i < count; i++) {
-		ret = plug_one(&targets[i], true);
-		if (!ret)
-			continue;
-		report_fail(report, i, ret, "starting APIC id %u failed with %pe%s",
-			    targets[i].apic_id, ERR_PTR(ret),
-			    ret == -EIO ? ": has the VMM made the vCPU?" : "");
-		/* The half-done one: present, and perhaps even online by now. */
-		if (targets[i].cpu != NO_CPU && unplug_one(&targets[i]))
-			report->stuck++;
-		take_back_plugged(targets, i, report);
-		break;
-	}
-	report->kernel_ns = ktime_get_ns() - start;
-	for (i = 0; i < count && !ret; i++) {
-		entry = entry_of(&targets[i]);
-		ret = plugged_add(&entry, 1, report);
-	}
+	if (!ret)
+		ret = plug_all(targets, count, report);
 	if (!ret)
 		report->done = count;
-free_targets:
 	kfree(targets);
 	return ret;
 }
@@ -330,7 +395,7 @@ static int check_unplug(struct target *targets, u32 count, bool eject,
 	u32 i, online = 0;
 	int ret;
 
-	if (eject && !eject_available())
+	if (eject && !qemu_cpu_available())
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 				   "this machine has no registers of QEMU's to eject "
 				   "a vCPU");
@@ -371,13 +436,27 @@ static void take_back_unplugged(struct target *targets, u32 count,
 	for (i = 0; i < count; i++) {
 		if (targets[i].cpu == NO_CPU)
 			continue;
-		if (!plug_one(&targets[i], targets[i].online)) {
+		if (!plug_one(&targets[i], targets[i].online, report)) {
 			report->rolled_back++;
 			continue;
 		}
 		report->stuck++;
 		pr_warn_ratelimited("CPU %d could not be brought back\n",
 				    targets[i].cpu);
+	}
+}
+
+/* The first `count` of a list have gone for good. */
+static void forget_unplugged(const struct target *targets, u32 count,
+			     struct report *report)
+{
+	struct upcall_list_entry entry;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		entry = entry_of(&targets[i]);
+		if (targets[i].cpu != NO_CPU)
+			plugged_del(&entry, report);
 	}
 }
 
@@ -391,56 +470,58 @@ static int eject_all(struct target *targets, u32 count, struct report *report)
 	int ret;
 
 	for (i = 0; i < count; i++) {
-		ret = eject_slot(targets[i].slot);
+		ret = qemu_cpu_eject(targets[i].slot);
 		if (!ret)
 			continue;
 		report_fail(report, i, ret, "QEMU did not eject APIC id %u",
 			    targets[i].apic_id);
 		report->stuck += i;
 		take_back_unplugged(targets + i, count - i, report);
+		forget_unplugged(targets, i, report);
 		return ret;
 	}
 	return 0;
 }
 
+/* Unplugs a checked list, and has QEMU free it; what fails is brought back. */
+static int unplug_all(struct target *targets, u32 count, bool eject,
+		      struct report *report)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < count; i++) {
+		if (targets[i].cpu == NO_CPU)
+			continue;
+		ret = unplug_one(&targets[i], report);
+		if (ret) {
+			report_fail(report, i, ret,
+				    "unplugging APIC id %u failed with %pe",
+				    targets[i].apic_id, ERR_PTR(ret));
+			take_back_unplugged(targets, i, report);
+			return ret;
+		}
+	}
+	ret = eject ? eject_all(targets, count, report) : 0;
+	if (!ret)
+		forget_unplugged(targets, count, report);
+	return ret;
+}
+
 static int cpu_del(const struct request *request, struct report *report)
 {
 	struct target *targets = NULL;
-	u32 count = request->cpu.count, i;
-	struct upcall_list_entry entry;
-	u64 start;
+	u32 count = request->cpu.count;
 	int ret;
 
 	ret = make_targets(request, &targets, report);
 	if (ret)
 		return ret;
 	ret = check_unplug(targets, count, request->eject, report);
-	if (ret)
-		goto free_targets;
-
-	start = ktime_get_ns();
-	for (i = 0; i < count; i++) {
-		if (targets[i].cpu == NO_CPU)
-			continue;
-		ret = unplug_one(&targets[i]);
-		if (!ret)
-			continue;
-		report_fail(report, i, ret, "unplugging APIC id %u failed with %pe",
-			    targets[i].apic_id, ERR_PTR(ret));
-		take_back_unplugged(targets, i, report);
-		break;
-	}
-	if (!ret && request->eject)
-		ret = eject_all(targets, count, report);
-	report->kernel_ns = ktime_get_ns() - start;
-	for (i = 0; i < count && !ret; i++) {
-		entry = entry_of(&targets[i]);
-		if (targets[i].cpu != NO_CPU)
-			plugged_del(&entry, report);
-	}
+	if (!ret)
+		ret = unplug_all(targets, count, request->eject, report);
 	if (!ret)
 		report->done = count;
-free_targets:
 	kfree(targets);
 	return ret;
 }
@@ -452,14 +533,14 @@ static bool cpu_present_entry(const struct upcall_list_entry *entry)
 
 static int cpu_setup(void)
 {
-	eject_init();
+	qemu_cpu_init();
 	return 0;
 }
 
 const struct device_class cpu_class = {
 	.name = "cpu",
 	.init = cpu_setup,
-	.exit = eject_exit,
+	.exit = qemu_cpu_exit,
 	.features = cpu_features,
 	.add = cpu_add,
 	.del = cpu_del,

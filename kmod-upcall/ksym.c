@@ -10,36 +10,48 @@
 
 #include <linux/cpu.h>
 #include <linux/device.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/static_call.h>
 
 #include <asm/cpu.h>
+#include <asm/numa.h>
 
 #include "compat.h"
 #include "ksym.h"
 
-/* Each is declared in a kernel header, which gives the calls their types. */
+/*
+ * Each is declared in a kernel header, which gives the calls their types, and
+ * belongs to the group of features that cannot do without it.
+ */
 /* clang-format off */
-#define ALWAYS_LOOKED_UP(call)       \
-	call(lock_device_hotplug)    \
-	call(unlock_device_hotplug)  \
-	call(cpu_maps_update_begin)  \
-	call(cpu_maps_update_done)   \
-	call(cpus_write_lock)        \
-	call(cpus_write_unlock)      \
-	call(arch_match_cpu_phys_id)
+#define ALWAYS_LOOKED_UP(call)                 \
+	call(CPU, lock_device_hotplug)         \
+	call(CPU, unlock_device_hotplug)       \
+	call(CPU, cpu_maps_update_begin)       \
+	call(CPU, cpu_maps_update_done)        \
+	call(CPU, cpus_write_lock)             \
+	call(CPU, cpus_write_unlock)           \
+	call(CPU, arch_match_cpu_phys_id)      \
+	call(NODE, numa_set_node)              \
+	call(NODE, kallsyms_lookup_name)
 
 #if COMPAT_REGISTER_CPU_EXPORTED
 #define LOOKED_UP(call) ALWAYS_LOOKED_UP(call)
 #else
-#define LOOKED_UP(call)         \
-	ALWAYS_LOOKED_UP(call)  \
-	call(arch_register_cpu) \
-	call(arch_unregister_cpu)
+#define LOOKED_UP(call)               \
+	ALWAYS_LOOKED_UP(call)        \
+	call(CPU, arch_register_cpu)  \
+	call(CPU, arch_unregister_cpu)
 #endif
+
+static const char *const consequence[KSYM_GROUPS] = {
+	[KSYM_CPU] = "requests to plug CPUs will be refused",
+	[KSYM_NODE] = "CPUs cannot be given a node",
+};
 /* clang-format on */
 
-#define DEFINE_CALL(name)                                                  \
+#define DEFINE_CALL(group, name)                                           \
 	DEFINE_STATIC_CALL_NULL(upcall_##name, name);                      \
 	static void set_##name(unsigned long address)                      \
 	{                                                                  \
@@ -49,13 +61,15 @@
 
 LOOKED_UP(DEFINE_CALL)
 
-#define TABLE_ENTRY(symbol) {.name = #symbol, .set = set_##symbol},
+#define TABLE_ENTRY(of, symbol) {KSYM_##of, #symbol, set_##symbol},
 static const struct {
+	enum ksym_group group;
 	const char *name;
 	void (*set)(unsigned long address);
 } symbols[] = {LOOKED_UP(TABLE_ENTRY)};
 
-static const char *missing;
+static const char *missing[KSYM_GROUPS];
+static s16 *apicid_to_node; /* [MAX_LOCAL_APIC] */
 
 static unsigned long look_up(const char *name)
 {
@@ -75,22 +89,28 @@ void ksym_init(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(symbols); i++) {
+		if (missing[symbols[i].group])
+			continue;
 		address = look_up(symbols[i].name);
 		if (address) {
 			symbols[i].set(address);
 			continue;
 		}
-		missing = symbols[i].name;
-		pr_warn("this kernel does not let a module find %s(): "
-			"requests to plug CPUs will be refused\n",
-			missing);
-		return;
+		missing[symbols[i].group] = symbols[i].name;
+		pr_warn("this kernel does not let a module find %s(): %s\n",
+			symbols[i].name, consequence[symbols[i].group]);
 	}
+	if (missing[KSYM_NODE])
+		return;
+	/* Data, which no kprobe finds (CONFIG_KALLSYMS_ALL). */
+	apicid_to_node = (s16 *)CALL(kallsyms_lookup_name)("__apicid_to_node");
+	if (!apicid_to_node)
+		missing[KSYM_NODE] = "__apicid_to_node";
 }
 
-const char *ksym_missing(void)
+const char *ksym_missing(enum ksym_group group)
 {
-	return missing;
+	return missing[group];
 }
 
 void ksym_lock_cpu_maps(void)
@@ -128,6 +148,12 @@ void ksym_unregister_cpu(int cpu)
 	CALL(arch_unregister_cpu)(cpu);
 }
 #endif
+
+void ksym_set_cpu_node(int cpu, u32 apic_id, int node)
+{
+	apicid_to_node[apic_id] = node;
+	CALL(numa_set_node)(cpu, node);
+}
 
 bool ksym_cpu_has_apic_id(int cpu, u64 apic_id)
 {

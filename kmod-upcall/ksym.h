@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel functions that CPU hotplug needs and that modules may not link
+ * The kernel functions that hotplug needs and that modules may not link
  * against: their addresses are looked up at load. No other file does that.
  */
 #ifndef UPCALL_KSYM_H
@@ -11,11 +11,19 @@
 /* Looks everything up, once, at load. Logs what it does not find. */
 void ksym_init(void);
 
+enum ksym_group {
+	KSYM_CPU,
+	KSYM_NODE,
+	KSYM_GROUPS,
+};
+
 /*
- * The name of a function that was not found, or NULL. Nothing below may be called
- * unless this returned NULL.
+ * The name of a function of the group that was not found, or NULL. What belongs to
+ * a group may not be called unless this returned NULL for it.
  */
-const char *ksym_missing(void);
+const char *ksym_missing(enum ksym_group group);
+
+/* KSYM_CPU */
 
 /*
  * All the locks under which ACPI's own CPU hotplug changes the CPU maps, in its
@@ -42,5 +50,11 @@ void ksym_unregister_cpu(int cpu);
  */
 #define KSYM_NO_APIC_ID U64_MAX
 bool ksym_cpu_has_apic_id(int cpu, u64 apic_id);
+
+/*
+ * KSYM_NODE. Sets the node of a CPU that is not online: for as long as it is present
+ * (acpi_unmap_cpu() forgets what its APIC id says). The id is below MAX_LOCAL_APIC.
+ */
+void ksym_set_cpu_node(int cpu, u32 apic_id, int node);
 
 #endif

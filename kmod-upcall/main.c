@@ -6,7 +6,7 @@
 #include "compat.h"
 #include "conn.h"
 #include "devmgr.h"
-#include "eject.h"
+#include "qemu_cpu.h"
 #include "events.h"
 #include "ksym.h"
 #include "mmio.h"

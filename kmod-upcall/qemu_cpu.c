@@ -7,7 +7,7 @@
 #include <linux/io.h>
 #include <linux/ioport.h>
 
-#include "eject.h"
+#include "qemu_cpu.h"
 
 /* Offsets from the base port, and what is written and read there. */
 #define REG_SELECTOR 0x0 /* w, 32 bits: the slot that all else is about */
@@ -82,7 +82,7 @@ static bool probe(u16 port)
 	return inl(port + REG_DATA2) == 0;
 }
 
-void eject_init(void)
+void qemu_cpu_init(void)
 {
 	u16 port;
 
@@ -107,14 +107,14 @@ void eject_init(void)
 	base = port;
 }
 
-void eject_exit(void)
+void qemu_cpu_exit(void)
 {
 	if (base)
 		release_region(base, REG_LENGTH);
 	base = 0;
 }
 
-bool eject_available(void)
+bool qemu_cpu_available(void)
 {
 	return base;
 }
@@ -145,7 +145,7 @@ static int scan(u32 apic_id, int first, int end)
 	return -ENODEV;
 }
 
-int eject_find(u32 apic_id)
+int qemu_cpu_find(u32 apic_id)
 {
 	int slot;
 
@@ -157,15 +157,15 @@ int eject_find(u32 apic_id)
 	return slot;
 }
 
-bool eject_occupied(int slot)
+bool qemu_cpu_occupied(int slot)
 {
 	outl(slot, base + REG_SELECTOR);
 	return inb(base + REG_STATUS) & STATUS_ENABLED;
 }
 
-int eject_slot(int slot)
+int qemu_cpu_eject(int slot)
 {
 	outl(slot, base + REG_SELECTOR);
 	outb(CONTROL_EJECT, base + REG_CONTROL);
-	return eject_occupied(slot) ? -EIO : 0;
+	return qemu_cpu_occupied(slot) ? -EIO : 0;
 }

@@ -7,8 +7,8 @@
  * All calls but init and exit come from the one work queue that runs requests, so
  * that the selector register needs no lock.
  */
-#ifndef UPCALL_EJECT_H
-#define UPCALL_EJECT_H
+#ifndef UPCALL_QEMU_CPU_H
+#define UPCALL_QEMU_CPU_H
 
 #include <linux/types.h>
 
@@ -17,7 +17,7 @@
 
 /*
  * EJECT_PORT_*, or the I/O port of the registers on a QEMU whose DMI strings have
- * been changed. Set before eject_init().
+ * been changed. Set before qemu_cpu_init().
  */
 extern int eject_port;
 
@@ -25,24 +25,24 @@ extern int eject_port;
  * Finds the registers and switches them to the layout that knows of unplugging.
  * Not to find any is no error.
  */
-void eject_init(void);
-void eject_exit(void);
+void qemu_cpu_init(void);
+void qemu_cpu_exit(void);
 
-bool eject_available(void);
+bool qemu_cpu_available(void);
 
 /*
  * QEMU's index of the vCPU slot with that APIC id, or -ENODEV. The other calls
  * take this index.
  */
-int eject_find(u32 apic_id);
+int qemu_cpu_find(u32 apic_id);
 
 /* Whether there is a vCPU in the slot (made at start, or by device_add). */
-bool eject_occupied(int slot);
+bool qemu_cpu_occupied(int slot);
 
 /*
  * Has QEMU free the slot's vCPU, which the kernel must have let go of before. 0,
  * or -EIO if QEMU kept it.
  */
-int eject_slot(int slot);
+int qemu_cpu_eject(int slot);
 
 #endif
