@@ -56,6 +56,7 @@ struct conn {
 	enum conn_state state;
 	int fd; /* non-blocking, -1 when closed; owned */
 	uint32_t host_port, guest_port;
+	bool privileged;    /* host_port is one of the table's privileged ones */
 	unsigned int want;  /* a bit for each PACKET_* that is to be sent */
 	bool readable;	    /* the socket may have bytes, or its end, to be read */
 	bool hangup;	    /* the host program has closed */

@@ -12,6 +12,7 @@ enum {
 
 #define SLOT(id) ((id) & ((1u << CONN_TABLE_SLOT_BITS) - 1))
 
+_Static_assert(CONN_TABLE_MAX < CONN_TABLE_PRIVILEGED_END, "a port is always left");
 _Static_assert(CONN_TABLE_MAX <= 1 << CONN_TABLE_SLOT_BITS, "slots fit into an id");
 
 void conn_table_init(struct conn_table *table)
@@ -49,10 +50,25 @@ struct conn *conn_table_add(struct conn_table *table)
 	return conn;
 }
 
+void conn_table_privilege(struct conn_table *table, struct conn *conn)
+{
+	uint32_t port = table->next_privileged;
+
+	do {
+		port = port % (CONN_TABLE_PRIVILEGED_END - 1) + 1;
+	} while (table->privileged_used[port]);
+	table->privileged_used[port] = true;
+	table->next_privileged = port;
+	conn->host_port = port;
+	conn->privileged = true;
+}
+
 void conn_table_remove(struct conn_table *table, struct conn *conn)
 {
 	uint16_t slot = SLOT(conn->id);
 
+	if (conn->privileged)
+		table->privileged_used[conn->host_port] = false;
 	conn_table_unbind(table, conn);
 	conn_free(conn);
 	table->slot[slot] = NULL;

@@ -5,6 +5,7 @@
 #ifndef TRANSPORT_CONN_TABLE_H
 #define TRANSPORT_CONN_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,9 @@
 enum {
 	CONN_TABLE_MAX = 1023,
 	CONN_TABLE_BUCKETS = 1024,
+	/* Ports below it are privileged, in the guest's eyes too (include/net/sock.h,
+	 * LAST_RESERVED_PORT of af_vsock.c). There is one for each connection. */
+	CONN_TABLE_PRIVILEGED_END = 1024,
 	CONN_TABLE_SLOT_BITS = 14, /* of an id; the rest counts the slot's uses */
 };
 
@@ -22,6 +26,8 @@ struct conn_table {
 	uint16_t unused[CONN_TABLE_MAX]; /* a stack of free slots */
 	size_t unused_count;
 	struct conn *bucket[CONN_TABLE_BUCKETS];
+	bool privileged_used[CONN_TABLE_PRIVILEGED_END];
+	uint32_t next_privileged; /* so that a port rests before it comes again */
 	uint32_t seed;
 };
 
@@ -37,6 +43,12 @@ size_t conn_table_count(const struct conn_table *table);
 struct conn *conn_table_add(struct conn_table *table);
 /* Takes it out and frees it, with what it holds. */
 void conn_table_remove(struct conn_table *table, struct conn *conn);
+
+/*
+ * Gives a connection that is not bound yet a host port from 1 to 1023 instead, which
+ * no other has.
+ */
+void conn_table_privilege(struct conn_table *table, struct conn *conn);
 
 /* NULL for an id that is not in use (any more). */
 struct conn *conn_table_get(const struct conn_table *table, uint32_t id);

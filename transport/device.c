@@ -9,6 +9,7 @@
 #include "dial.h"
 #include "from_guest.h"
 #include "log.h"
+#include "peer.h"
 #include "to_guest.h"
 
 /* Of virtio-vsock: SOCK_STREAM. */
@@ -107,13 +108,14 @@ static const struct vhost_user_ops front_ops = {
 };
 
 void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		 struct loop *loop)
+		 gid_t privileged_group, struct loop *loop)
 {
 	uint64_t config = htole64(guest_cid);
 
 	memset(dev, 0, sizeof(*dev));
 	dev->guest_cid = guest_cid;
 	dev->uds = uds;
+	dev->privileged_group = privileged_group;
 	dev->loop = loop;
 	memcpy(dev->config, &config, sizeof(config));
 	TAILQ_INIT(&dev->control);
@@ -305,6 +307,8 @@ void device_accept(struct device *dev, int fd)
 		close(fd);
 		return;
 	}
+	if (peer_is_privileged(fd, dev->privileged_group))
+		conn_table_privilege(&dev->conns, conn);
 	conn_accept(conn, fd, loop_now());
 	device_watch(dev, conn);
 	device_settle(dev, conn);

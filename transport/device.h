@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/queue.h>
 
 #include "conn_table.h"
@@ -52,6 +53,7 @@ struct device {
 	struct conn_list timers;  /* those with a deadline */
 	uint64_t next_deadline;	  /* no later than the earliest; 0: none */
 
+	gid_t privileged_group; /* its members get privileged ports, as root does */
 	struct packet stray[DEVICE_STRAYS_MAX];
 	size_t first_stray, strays;
 
@@ -59,9 +61,9 @@ struct device {
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
 
-/* uds stays the caller's. */
+/* uds stays the caller's. privileged_group may be PEER_NO_GROUP. */
 void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		 struct loop *loop);
+		 gid_t privileged_group, struct loop *loop);
 /* Ends the front-end's connection and all others. */
 void device_free(struct device *dev);
 

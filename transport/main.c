@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "error.h"
 #include "log.h"
+#include "peer.h"
 #include "vsockd.h"
 
 enum {
@@ -20,7 +22,7 @@ enum {
 };
 
 static const char usage[] =
-	"usage: vsockd --cid N --vhost-user PATH --uds PATH [--verbose]\n"
+	"usage: vsockd --cid N --vhost-user PATH --uds PATH [options]\n"
 	"\n"
 	"A virtio-vsock device for one virtual machine.\n"
 	"\n"
@@ -31,6 +33,10 @@ static const char usage[] =
 	"                     to the guest's port; the guest's connections to port P "
 	"of\n"
 	"                     the host go to the Unix socket PATH_P\n"
+	"  --privileged-group GROUP\n"
+	"                     host programs of that group, besides those of root, have "
+	"a\n"
+	"                     port below 1024 in the guest's eyes\n"
 	"  --verbose          log connections and vhost-user messages\n"
 	"  --version, --help\n";
 
@@ -38,6 +44,7 @@ enum option_id {
 	OPT_CID = 1,
 	OPT_VHOST_USER,
 	OPT_UDS,
+	OPT_PRIVILEGED_GROUP,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP,
@@ -47,6 +54,7 @@ static const struct option long_options[] = {
 	{"cid", required_argument, NULL, OPT_CID},
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"uds", required_argument, NULL, OPT_UDS},
+	{"privileged-group", required_argument, NULL, OPT_PRIVILEGED_GROUP},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -79,6 +87,15 @@ static uint32_t parse_cid(const char *text)
 	return (uint32_t)value;
 }
 
+static gid_t parse_group(const char *name)
+{
+	const struct group *group = getgrnam(name);
+
+	if (!group)
+		refuse("--privileged-group %s: there is no such group", name);
+	return group->gr_gid;
+}
+
 static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 {
 	bool verbose = false;
@@ -94,6 +111,9 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 			break;
 		case OPT_UDS:
 			options->uds = optarg;
+			break;
+		case OPT_PRIVILEGED_GROUP:
+			options->privileged_group = parse_group(optarg);
 			break;
 		case OPT_VERBOSE:
 			verbose = true;
@@ -119,7 +139,7 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 
 int main(int argc, char **argv)
 {
-	struct vsockd_options options = {0};
+	struct vsockd_options options = {.privileged_group = PEER_NO_GROUP};
 	struct error err;
 	char tag[32];
 	bool verbose = parse_options(argc, argv, &options);

@@ -256,7 +256,8 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		free(d);
 		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
 	}
-	device_init(&d->device, options->cid, options->uds, &d->loop);
+	device_init(&d->device, options->cid, options->uds, options->privileged_group,
+		    &d->loop);
 	ret = begin(d, options, err);
 	if (ret == 0) {
 		log_info("ready: front-end at %s, host programs at %s",

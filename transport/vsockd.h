@@ -6,6 +6,7 @@
 #define TRANSPORT_VSOCKD_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "error.h"
 
@@ -13,6 +14,7 @@ struct vsockd_options {
 	uint32_t cid;		/* of the guest */
 	const char *vhost_user; /* where the front-end connects */
 	const char *uds;	/* where host programs connect */
+	gid_t privileged_group; /* or PEER_NO_GROUP */
 };
 
 enum {

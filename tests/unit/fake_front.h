@@ -8,6 +8,10 @@
 
 #include "unit.h"
 
+enum {
+	FRONT_PRIVILEGED_GROUP = 12345, /* of the daemon under test */
+};
+
 #include <dirent.h>
 #include <endian.h>
 #include <errno.h>
@@ -210,8 +214,11 @@ static inline struct guest *guest_new(void)
 	fflush(NULL);
 	g->pid = fork();
 	if (g->pid == 0) {
-		struct vsockd_options options = {
-			.cid = GUEST_CID, .vhost_user = g->vhost_user, .uds = g->uds};
+		struct vsockd_options options = {.privileged_group =
+							 FRONT_PRIVILEGED_GROUP,
+						 .cid = GUEST_CID,
+						 .vhost_user = g->vhost_user,
+						 .uds = g->uds};
 		struct error err = {.text = ""};
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

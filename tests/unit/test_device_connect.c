@@ -2,7 +2,11 @@
 /* Opening, refusing and closing connections, through the daemon's own sockets. */
 #include "fake_guest.h"
 
+#include <grp.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 static void the_ok_line_comes_only_after_the_guest_accepted(void **state)
 {
@@ -15,7 +19,10 @@ static void the_ok_line_comes_only_after_the_guest_accepted(void **state)
 	assert_int_equal(packet.op, PACKET_REQUEST);
 	assert_int_equal(packet.type, PACKET_STREAM);
 	assert_int_equal(packet.dst_port, 5000);
-	assert_true(packet.src_port >= 1u << 30);
+	if (geteuid() == 0)
+		assert_true(packet.src_port > 0 && packet.src_port < 1024);
+	else
+		assert_true(packet.src_port >= 1u << 30);
 	assert_int_equal(packet.buf_alloc, 256 * 1024);
 	guest_expect_nothing(g);
 	assert_int_equal(recv(fd, &(char){0}, 1, MSG_DONTWAIT), -1);
@@ -23,6 +30,46 @@ static void the_ok_line_comes_only_after_the_guest_accepted(void **state)
 	guest_send(g, &response, NULL);
 	assert_int_equal(host_read_ok(fd), packet.src_port);
 	close(fd);
+}
+
+/* A host program of that user and group connects; the port that the guest sees. */
+static uint32_t port_of(struct guest *g, uid_t uid, gid_t group)
+{
+	struct packet packet;
+	pid_t child = fork();
+	uint32_t port;
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		if (setgroups(1, &group) || setresgid(uid, uid, uid) ||
+		    setresuid(uid, uid, uid))
+			_exit(1);
+		host_send(connect_unix(g->uds), "CONNECT 5000\n");
+		pause(); /* its end would be a reset */
+	}
+	guest_receive(g, &packet, NULL);
+	assert_int_equal(packet.op, PACKET_REQUEST);
+	port = packet.src_port;
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	guest_receive(g, &packet, NULL);
+	assert_int_equal(packet.op, PACKET_RST);
+	return port;
+}
+
+static void only_root_and_the_group_get_privileged_ports(void **state)
+{
+	struct guest *g = *state;
+	char dir[sizeof(g->uds)];
+
+	if (geteuid() != 0)
+		skip(); /* nobody else can become somebody else */
+	strcpy(dir, g->uds);
+	*strrchr(dir, '/') = '\0';
+	assert_int_equal(chmod(dir, 0711) | chmod(g->uds, 0666), 0);
+	assert_true(port_of(g, 65534, 65534) >= 1u << 30);
+	assert_in_range(port_of(g, 65534, FRONT_PRIVILEGED_GROUP), 1, 1023);
 }
 
 static void host_ports_of_live_connections_differ(void **state)
@@ -373,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test_guest(the_ok_line_comes_only_after_the_guest_accepted),
 		test_guest(host_ports_of_live_connections_differ),
+		test_guest(only_root_and_the_group_get_privileged_ports),
 		test_guest(a_connect_line_may_come_in_pieces_and_in_lower_case),
 		test_guest(bytes_behind_the_connect_line_reach_the_guest),
 		test_guest(a_program_that_leaves_before_the_answer_is_still_heard),

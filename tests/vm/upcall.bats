@@ -247,3 +247,33 @@ refused() { # refused ERROR ARGUMENTS...
 	run client connect
 	expect 0 "$status"
 }
+
+@test "with require_privileged_peer only ports below 1024 are let in" {
+	guest 'echo Y >/sys/module/upcall/parameters/require_privileged_peer'
+	run client connect
+	expect 0 "$status"
+	chmod 711 "$VMCTL_RUN_DIR" "$VMCTL_RUN_DIR/guest"
+	chmod 666 "$(sock)"
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$here/upcall-client" "$(sock)" connect
+	expect 3 "$status"
+	guest 'echo N >/sys/module/upcall/parameters/require_privileged_peer'
+	run setpriv --reuid 65534 --regid 65534 --clear-groups "$here/upcall-client" "$(sock)" connect
+	expect 0 "$status"
+	run guest 'dmesg | grep "require_privileged_peer"'
+	expect 0 "$status"
+}
+
+@test "the port is a parameter, and all parameters are documented and readable" {
+	guest 'modprobe -r upcall && modprobe upcall port=1219'
+	run client connect
+	expect 3 "$status"
+	expect 1219 "$(guest 'cat /sys/module/upcall/parameters/port')"
+	guest 'modprobe -r upcall && modprobe upcall'
+	run client connect
+	expect 0 "$status"
+	run /sbin/modinfo -p "$O/kmod/$VM_KERNEL/upcall.ko"
+	for name in port timeout_ms max_connections require_privileged_peer mmio_device eject_port; do
+		expect_match "$name:" "$output"
+		guest "cat /sys/module/upcall/parameters/$name >/dev/null"
+	done
+}
