@@ -18,6 +18,10 @@ MANDIR   ?= $(PREFIX)/share/man
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 INSTALL  ?= install
 PROTOC_C ?= protoc-c
+FUZZ_CC  ?= clang
+
+# Of each fuzzer's run in `make fuzz`.
+FUZZ_SECONDS ?= 300
 
 CFLAGS ?= -O2 -g
 ifdef SANITIZE
@@ -47,7 +51,8 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check lint install clean help module unit vm
+.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module \
+	fuzz lint install clean help module unit vm
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -61,6 +66,10 @@ help:
 	@echo 'deps         installs packages, fetches kernels'
 	@echo 'build        vmctl, vsockd, vmctl-agent     module  upcall.ko for $(KERNELS)'
 	@echo 'unit vm      unit test programs, test guests (built, not run)'
+	@echo 'fuzz         both fuzzers, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
+	@echo 'check-kernels       the module from 6.1 to the newest kernel'
+	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
+	@echo 'soak-module         500 rounds of each class'
 	@echo 'lint install clean'
 
 deps:
@@ -74,6 +83,15 @@ vm: $(foreach k,$(KERNELS),$(O)/vm/initramfs-$(k).img)
 
 lint:
 	$(Q)tests/lint
+
+check-kernels check-kernel-debug: deps
+	$(Q)tests/$@
+
+soak-module: deps vm build
+	$(Q)tests/vm/soak 500
+
+fuzz: build vm $(O)/fuzz/fuzz_request
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) O=$(O) bats --tap tests/fuzz
 
 $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h: proto/%.proto
 	$(call say,PROTOC,$<)
@@ -109,13 +127,32 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
 		$(shell pkg-config --libs cmocka libprotobuf-c jansson)
 
+# The module's validation of messages, unchanged, in user space.
+PARSER := kmod-upcall/request.c kmod-upcall/report.c
+SHIM   := -Itests/fuzz/shim -Ikmod-upcall
+$(O)/kmod-upcall/%.o $(O)/tests/unit/test_request.o: CPPFLAGS += $(SHIM)
+$(O)/kmod-upcall/%.o: CFLAGS_ALL += -Wno-unused-parameter
+$(O)/tests/unit/test_request: LIBS = $(PARSER:%.c=$(O)/%.o)
+$(O)/tests/unit/test_request: $(PARSER:%.c=$(O)/%.o)
+
+$(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c $(PARSER) $(wildcard kmod-upcall/*.h proto/*.h tests/fuzz/shim/*/*)
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(SHIM) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+$(O)/tests/vm/guest/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-genl-3.0)
+$(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
+
 # kbuild writes beside the sources it is given, so it is given a copy.
-$(O)/kmod/%/upcall.ko: $$(shell find kmod-upcall -type f) proto/upcall_wire.h VERSION
+$(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module
 	$(call say,KBUILD,$@)
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
 $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
-		$$(wildcard tests/vm/guest/*)
+		$(O)/tests/vm/guest/upcall-events $$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
 

@@ -11,6 +11,16 @@
 static const struct verb verbs[] = {
 	{"hotplug-cpu", hotplug_cpu_main, "plug CPUs into a running VM"},
 	{"unplug-cpu", unplug_cpu_main, "take CPUs out of a running VM"},
+	{"hotplug-pci", hotplug_pci_main, "plug a PCI device into a running VM"},
+	{"unplug-pci", unplug_pci_main, "take a PCI device out of a running VM"},
+	{"hotplug-mem", hotplug_mem_main, "plug memory into a running VM"},
+	{"unplug-mem", unplug_mem_main, "take plugged memory out of a running VM"},
+	{"hotplug-mmio", hotplug_mmio_main, "tell a guest of a virtio-mmio device"},
+	{"unplug-mmio", unplug_mmio_main, "take a virtio-mmio device from a guest"},
+	{"hotplug-iommu", hotplug_iommu_main, "tell a guest of a virtio-iommu"},
+	{"unplug-iommu", unplug_iommu_main, "take a virtio-iommu from a guest"},
+	{"devices", devices_main, "what the guest's module has plugged"},
+	{"module-status", module_status_main, "the guest's module and its counters"},
 	{"info", info_main, "what the guest is and has"},
 	{"ping", ping_main, "round trips to the guest's agent"},
 	{"list", list_main, "the VMs of the registry and how they are"},
@@ -24,7 +34,7 @@ static void print_help(FILE *to)
 
 	fputs("usage: vmctl VERB [options] [VM]\n\n", to);
 	for (i = 0; i < VERBS; i++)
-		fprintf(to, "  %-12s  %s\n", verbs[i].name, verbs[i].help);
+		fprintf(to, "  %-13s  %s\n", verbs[i].name, verbs[i].help);
 	fputs("\nVM is a name in the registry or an address (unix:PATH, vsock:CID,\n"
 	      "tcp:HOST:PORT). vmctl VERB --help has more, man vmctl has all.\n",
 	      to);

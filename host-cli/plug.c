@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "interrupt.h"
+#include "step.h"
 
 #define POLL_MS 10 /* between looks at QEMU: it frees a vCPU within a few ms */
 
@@ -35,25 +35,16 @@ void plug_free(struct plug *p)
 	free(p->picked);
 }
 
-/*
- * Until the first step that changes something a signal ends the command, as it does
- * any other. After it they stay held back for good: a command ends soon after its
- * last step, and the report on what was done is worth waiting for.
- */
 enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t n)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		enum status status;
+		enum status status =
+			step_begin(p->report, steps[i].name, steps[i].changes);
 
-		report_step(p->report, steps[i].name);
-		if (steps[i].changes)
-			interrupt_block();
-		if (interrupt_pending())
-			return report_fail(p->report, STATUS_INTERRUPTED,
-					   "interrupted before this step");
-		status = steps[i].run(p);
+		if (status == STATUS_OK)
+			status = steps[i].run(p);
 		if (status != STATUS_OK)
 			return status;
 		if (!p->count && p->picked && i)
@@ -170,8 +161,7 @@ int plug_eject(struct plug *p, const struct slot *const *slots, size_t n,
 		return error_set(err, -E2BIG, "more than %d CPUs at once",
 				 UPCALL_CPU2_MAX);
 	fill_entries(entries, slots, n);
-	ret = upcall_send_cpu2(&p->upcall, UPCALL_EJECT, entries, n, deadline,
-			       err);
+	ret = upcall_send_cpu2(&p->upcall, UPCALL_EJECT, entries, n, deadline, err);
 	return ret ? ret : upcall_receive(&p->upcall, result, deadline, err);
 }
 

@@ -92,9 +92,8 @@ void upcall_close(struct upcall *u)
 	give_up(u, 0);
 }
 
-static int send_request(struct upcall *u, enum upcall_type type, const void *payload,
-			size_t len, size_t count, deadline_t deadline,
-			struct error *err)
+int upcall_send(struct upcall *u, enum upcall_type type, const void *payload,
+		size_t len, size_t count, deadline_t deadline, struct error *err)
 {
 	uint8_t out[UPCALL_MSG_SIZE] = {0};
 	struct upcall_header h = {
@@ -106,6 +105,8 @@ static int send_request(struct upcall *u, enum upcall_type type, const void *pay
 
 	if (u->fd < 0 || u->pending)
 		return error_set(err, -ENOTCONN, "no connection to the module");
+	if (len > UPCALL_PAYLOAD_MAX)
+		return error_set(err, -E2BIG, "a request of %zu bytes", len);
 	memcpy(out, &h, sizeof(h));
 	memcpy(out + sizeof(h), payload, len);
 	u->pending = true;
@@ -129,7 +130,7 @@ int upcall_send_cpu(struct upcall *u, enum upcall_type type, const uint8_t *apic
 				 count, UPCALL_CPU_MAX - 1);
 	payload.count = (uint8_t)count;
 	memcpy(payload.apic_ids, apic_ids, count);
-	return send_request(u, type, &payload, sizeof(payload), count, deadline, err);
+	return upcall_send(u, type, &payload, sizeof(payload), count, deadline, err);
 }
 
 int upcall_send_cpu2(struct upcall *u, uint32_t flags,
@@ -144,10 +145,9 @@ int upcall_send_cpu2(struct upcall *u, uint32_t flags,
 	payload.count = htole32((uint32_t)count);
 	payload.flags = htole32(flags);
 	memcpy(payload.cpu, entries, count * sizeof(*entries));
-	return send_request(u, UPCALL_DEL_CPU2, &payload,
-			    offsetof(struct upcall_cpu2, cpu) +
-				    count * sizeof(*entries),
-			    count, deadline, err);
+	return upcall_send(u, UPCALL_DEL_CPU2, &payload,
+			   offsetof(struct upcall_cpu2, cpu) + count * sizeof(*entries),
+			   count, deadline, err);
 }
 
 static void take_detail(const struct upcall *u, struct upcall_result *result)
@@ -163,18 +163,51 @@ static void take_detail(const struct upcall *u, struct upcall_result *result)
 	result->rolled_back = le32toh(d.rolled_back);
 	result->stuck = le32toh(d.stuck);
 	result->kernel_ns = le64toh(d.kernel_ns);
+	result->request = le64toh(d.request);
+	result->total_ns = le64toh(d.total_ns);
 	text_copy(result->reason, sizeof(result->reason), d.reason, sizeof(d.reason));
+}
+
+static uint32_t reply_size(uint32_t type)
+{
+	switch (type) {
+	case UPCALL_ADD_CPU:
+	case UPCALL_DEL_CPU:
+	case UPCALL_ADD_CPU2:
+	case UPCALL_DEL_CPU2:
+		return sizeof(__le32);
+	case UPCALL_LIST:
+	case UPCALL_STATUS:
+		return UPCALL_MSG_SIZE - offsetof(struct upcall_reply, apic_id_index);
+	default:
+		return 0;
+	}
 }
 
 /*
  * The reference server answers an error with msg_size 0 and leaves what was in
  * its buffer behind it, so the count is believed only where msg_size covers it.
  */
+static int take_count(const struct upcall *u, const struct upcall_reply *r,
+		      struct upcall_result *result, struct error *err)
+{
+	if (r->header.msg_size)
+		result->done = le32toh(r->apic_id_index);
+	if (result->done > u->count)
+		return error_set(err, -EPROTO, "it says %u of %zu CPUs are done",
+				 result->done, u->count);
+	if (!result->ret && result->done != u->count)
+		return error_set(err, -EPROTO,
+				 "it says all is well with %u of %zu CPUs done",
+				 result->done, u->count);
+	return 0;
+}
+
 static int take_reply(const struct upcall *u, struct upcall_result *result,
 		      struct error *err)
 {
+	uint32_t size, due = reply_size(u->type);
 	struct upcall_reply r;
-	uint32_t size;
 	int ret;
 
 	memcpy(&r, u->in, sizeof(r));
@@ -183,17 +216,12 @@ static int take_reply(const struct upcall *u, struct upcall_result *result,
 		return ret;
 	size = le32toh(r.header.msg_size);
 	result->ret = (int32_t)le32toh(r.ret);
-	result->done = size == 4 ? le32toh(r.apic_id_index) : 0;
-	if (size != 4 && (size || !result->ret))
-		return error_set(err, -EPROTO, "a reply of %u bytes where 4 are due",
-				 size);
-	if (result->done > u->count)
-		return error_set(err, -EPROTO, "it says %u of %zu CPUs are done",
-				 result->done, u->count);
-	if (!result->ret && result->done != u->count)
-		return error_set(err, -EPROTO,
-				 "it says all is well with %u of %zu CPUs done",
-				 result->done, u->count);
+	if (size != due && (size || !result->ret))
+		return error_set(err, -EPROTO, "a reply of %u bytes where %u are due",
+				 size, due);
+	ret = u->count ? take_count(u, &r, result, err) : 0;
+	if (ret)
+		return ret;
 	take_detail(u, result);
 	return 0;
 }
@@ -224,4 +252,24 @@ int upcall_receive(struct upcall *u, struct upcall_result *result, deadline_t de
 	u->pending = false;
 	ret = take_reply(u, result, err);
 	return ret ? give_up(u, ret) : 0;
+}
+
+int upcall_query(struct upcall *u, enum upcall_type type, uint32_t start, void *data,
+		 size_t size, deadline_t deadline, struct error *err)
+{
+	struct upcall_query query = {.start = htole32(start)};
+	struct upcall_result result;
+	int ret = upcall_send(u, type, &query, sizeof(query), 0, deadline, err);
+
+	if (!ret)
+		ret = upcall_receive(u, &result, deadline, err);
+	if (ret)
+		return ret;
+	if (result.ret)
+		return error_set(err, -EREMOTEIO, "the guest refused the question: %s",
+				 *result.reason ? result.reason
+						: upcall_strerror(result.ret));
+	memcpy(data, u->in + UPCALL_DATA_OFFSET,
+	       size < UPCALL_DATA_SIZE ? size : UPCALL_DATA_SIZE);
+	return 0;
 }

@@ -22,7 +22,7 @@ struct upcall {
 	/* A request is under way: its reply has `got` bytes so far. */
 	bool pending;
 	uint32_t type;
-	size_t count; /* CPUs in its list */
+	size_t count; /* CPUs in its list; 0: a request that has none */
 	size_t got;
 	uint8_t in[UPCALL_MSG_SIZE];
 };
@@ -35,7 +35,9 @@ struct upcall_result {
 	uint32_t rolled_back; /* entries taken back */
 	uint32_t stuck;	      /* entries that could not be taken back */
 	uint64_t kernel_ns;
-	char reason[129]; /* printable; "" when there is none */
+	uint64_t request;  /* its number in the module's events and in LIST */
+	uint64_t total_ns; /* the whole request, in the guest */
+	char reason[129];  /* printable; "" when there is none */
 };
 
 /*
@@ -48,6 +50,13 @@ int upcall_open(struct upcall *u, const struct endpoint *ep, deadline_t deadline
 /* The same on a connected socket, which is taken over. */
 int upcall_greet(struct upcall *u, int fd, deadline_t deadline, struct error *err);
 void upcall_close(struct upcall *u);
+
+/*
+ * Sends a request of any type; a payload is at most UPCALL_PAYLOAD_MAX bytes.
+ * `count` is that of the CPUs which it names, 0 where it names none.
+ */
+int upcall_send(struct upcall *u, enum upcall_type type, const void *payload,
+		size_t len, size_t count, deadline_t deadline, struct error *err);
 
 /* Both requests take 1 to their wire format's maximum of entries, or -E2BIG. */
 int upcall_send_cpu(struct upcall *u, enum upcall_type type, const uint8_t *apic_ids,
@@ -63,6 +72,13 @@ int upcall_send_cpu2(struct upcall *u, uint32_t flags,
  */
 int upcall_receive(struct upcall *u, struct upcall_result *result, deadline_t deadline,
 		   struct error *err);
+
+/*
+ * Asks LIST or STATUS from entry `start` on and waits for the answer, `size` bytes
+ * of it as they came. A guest that says no gives -EREMOTEIO; else as above.
+ */
+int upcall_query(struct upcall *u, enum upcall_type type, uint32_t start, void *data,
+		 size_t size, deadline_t deadline, struct error *err);
 
 /* Words for a result's ret, which the guest may set to anything. */
 const char *upcall_strerror(int32_t ret);

@@ -12,6 +12,16 @@ int ping_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int qemu_args_main(int argc, char **argv);
+int devices_main(int argc, char **argv);
+int module_status_main(int argc, char **argv);
+int hotplug_mmio_main(int argc, char **argv);
+int unplug_mmio_main(int argc, char **argv);
+int hotplug_iommu_main(int argc, char **argv);
+int unplug_iommu_main(int argc, char **argv);
+int hotplug_pci_main(int argc, char **argv);
+int unplug_pci_main(int argc, char **argv);
+int hotplug_mem_main(int argc, char **argv);
+int unplug_mem_main(int argc, char **argv);
 
 struct verb {
 	const char *name;

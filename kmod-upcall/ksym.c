@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A kprobe on a name yields the function's address without being armed. Where the
+ * Built in, the driver is linked with all it needs. A module has to find it: a
+ * kprobe on a name yields the function's address without being armed. Where the
  * function begins with ENDBR the address is the one behind it, and where the kernel
  * has taken an unused ENDBR away there is none: an indirect call would fault with
  * IBT in both cases. static_call_update() patches the address into direct calls,
@@ -11,14 +12,20 @@
 #include <linux/cpu.h>
 #include <linux/device.h>
 #include <linux/kallsyms.h>
+#include <linux/memory.h>
 #include <linux/kprobes.h>
 #include <linux/static_call.h>
 
 #include <asm/cpu.h>
+#include <asm/io_apic.h>
 #include <asm/numa.h>
 
 #include "compat.h"
 #include "ksym.h"
+
+static const char *missing[KSYM_GROUPS];
+
+#ifdef MODULE
 
 /*
  * Each is declared in a kernel header, which gives the calls their types, and
@@ -34,11 +41,17 @@
 	call(CPU, cpus_write_unlock)           \
 	call(CPU, arch_match_cpu_phys_id)      \
 	call(NODE, numa_set_node)              \
-	call(NODE, kallsyms_lookup_name)
+	call(NODE, kallsyms_lookup_name)       \
+	call(GSI, mp_map_gsi_to_irq)           \
+	call(MEM, walk_memory_blocks)          \
+	call(MEM, device_online)               \
+	call(MEM, device_offline)
 
 #if COMPAT_REGISTER_CPU_EXPORTED
+#define REGISTER_CALL(name) name
 #define LOOKED_UP(call) ALWAYS_LOOKED_UP(call)
 #else
+#define REGISTER_CALL(name) CALL(name)
 #define LOOKED_UP(call)               \
 	ALWAYS_LOOKED_UP(call)        \
 	call(CPU, arch_register_cpu)  \
@@ -48,6 +61,8 @@
 static const char *const consequence[KSYM_GROUPS] = {
 	[KSYM_CPU] = "requests to plug CPUs will be refused",
 	[KSYM_NODE] = "CPUs cannot be given a node",
+	[KSYM_MEM] = "requests to plug memory will be refused",
+	[KSYM_GSI] = "MMIO devices cannot have IRQs above 15",
 };
 /* clang-format on */
 
@@ -68,9 +83,9 @@ static const struct {
 	void (*set)(unsigned long address);
 } symbols[] = {LOOKED_UP(TABLE_ENTRY)};
 
-static const char *missing[KSYM_GROUPS];
 static s16 *apicid_to_node; /* [MAX_LOCAL_APIC] */
 
+#ifdef CONFIG_KPROBES
 static unsigned long look_up(const char *name)
 {
 	struct kprobe probe = {.symbol_name = name, .flags = KPROBE_FLAG_DISABLED};
@@ -82,6 +97,12 @@ static unsigned long look_up(const char *name)
 	unregister_kprobe(&probe);
 	return address;
 }
+#else
+static unsigned long look_up(const char *name)
+{
+	return 0;
+}
+#endif
 
 void ksym_init(void)
 {
@@ -100,6 +121,9 @@ void ksym_init(void)
 		pr_warn("this kernel does not let a module find %s(): %s\n",
 			symbols[i].name, consequence[symbols[i].group]);
 	}
+	/* Memory needs the first of the locks too. */
+	if (!missing[KSYM_MEM])
+		missing[KSYM_MEM] = missing[KSYM_CPU];
 	if (missing[KSYM_NODE])
 		return;
 	/* Data, which no kprobe finds (CONFIG_KALLSYMS_ALL). */
@@ -107,6 +131,29 @@ void ksym_init(void)
 	if (!apicid_to_node)
 		missing[KSYM_NODE] = "__apicid_to_node";
 }
+
+static void set_node_of_id(u32 apic_id, int node)
+{
+	apicid_to_node[apic_id] = node;
+}
+
+#else /* built in */
+
+#define CALL(name)	    name
+#define REGISTER_CALL(name) name
+
+void ksym_init(void)
+{
+	if (!IS_ENABLED(CONFIG_NUMA))
+		missing[KSYM_NODE] = "numa_set_node";
+}
+
+static void set_node_of_id(u32 apic_id, int node)
+{
+	set_apicid_to_node(apic_id, node);
+}
+
+#endif
 
 const char *ksym_missing(enum ksym_group group)
 {
@@ -127,35 +174,54 @@ void ksym_unlock_cpu_maps(void)
 	CALL(unlock_device_hotplug)();
 }
 
-#if COMPAT_REGISTER_CPU_EXPORTED
 int ksym_register_cpu(int cpu)
 {
-	return arch_register_cpu(cpu);
+	return REGISTER_CALL(arch_register_cpu)(cpu);
 }
 
 void ksym_unregister_cpu(int cpu)
 {
-	arch_unregister_cpu(cpu);
+	REGISTER_CALL(arch_unregister_cpu)(cpu);
 }
-#else
-int ksym_register_cpu(int cpu)
-{
-	return CALL(arch_register_cpu)(cpu);
-}
-
-void ksym_unregister_cpu(int cpu)
-{
-	CALL(arch_unregister_cpu)(cpu);
-}
-#endif
 
 void ksym_set_cpu_node(int cpu, u32 apic_id, int node)
 {
-	apicid_to_node[apic_id] = node;
+	set_node_of_id(apic_id, node);
 	CALL(numa_set_node)(cpu, node);
 }
 
 bool ksym_cpu_has_apic_id(int cpu, u64 apic_id)
 {
 	return CALL(arch_match_cpu_phys_id)(cpu, apic_id);
+}
+
+void ksym_lock_device_hotplug(void)
+{
+	CALL(lock_device_hotplug)();
+}
+
+void ksym_unlock_device_hotplug(void)
+{
+	CALL(unlock_device_hotplug)();
+}
+
+int ksym_walk_memory_blocks(u64 base, u64 size, void *data,
+			    int (*func)(struct memory_block *block, void *data))
+{
+	return CALL(walk_memory_blocks)(base, size, data, func);
+}
+
+int ksym_device_online(struct device *device)
+{
+	return CALL(device_online)(device);
+}
+
+int ksym_device_offline(struct device *device)
+{
+	return CALL(device_offline)(device);
+}
+
+int ksym_map_gsi(u32 gsi, unsigned int flags, struct irq_alloc_info *info)
+{
+	return CALL(mp_map_gsi_to_irq)(gsi, flags, info);
 }

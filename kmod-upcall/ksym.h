@@ -8,12 +8,16 @@
 
 #include <linux/types.h>
 
+struct irq_alloc_info;
+
 /* Looks everything up, once, at load. Logs what it does not find. */
 void ksym_init(void);
 
 enum ksym_group {
 	KSYM_CPU,
 	KSYM_NODE,
+	KSYM_MEM,
+	KSYM_GSI,
 	KSYM_GROUPS,
 };
 
@@ -56,5 +60,25 @@ bool ksym_cpu_has_apic_id(int cpu, u64 apic_id);
  * (acpi_unmap_cpu() forgets what its APIC id says). The id is below MAX_LOCAL_APIC.
  */
 void ksym_set_cpu_node(int cpu, u32 apic_id, int node);
+
+/*
+ * KSYM_GSI. The IRQ of an IO-APIC's pin: -ENODEV, there is no such pin; -EINVAL, it is
+ * no device's; -ENOENT, it has no IRQ yet, which flags IOAPIC_MAP_ALLOC makes, as
+ * *info says. May sleep.
+ */
+int ksym_map_gsi(u32 gsi, unsigned int flags, struct irq_alloc_info *info);
+
+/*
+ * KSYM_MEM. The memory blocks from base on (both in whole blocks), with
+ * device_hotplug_lock held; a block's device goes on- and offline under it too.
+ */
+struct device;
+struct memory_block;
+void ksym_lock_device_hotplug(void);
+void ksym_unlock_device_hotplug(void);
+int ksym_walk_memory_blocks(u64 base, u64 size, void *data,
+			    int (*func)(struct memory_block *block, void *data));
+int ksym_device_online(struct device *device);
+int ksym_device_offline(struct device *device);
 
 #endif

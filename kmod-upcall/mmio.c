@@ -1,157 +1,142 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * A machine without ACPI and PCI, such as QEMU's microvm, has nothing that tells a
- * kernel of its virtio-mmio devices but the kernel's command line
- * (virtio_mmio.device=), and Debian's kernels are built without that
- * (CONFIG_VIRTIO_MMIO_CMDLINE_DEVICES). So the module has the same parameter, in the
- * same syntax: <size>[KMG]@<base>:<irq>[:<id>].
- */
 #define pr_fmt(fmt) "upcall: " fmt
 
-#include <linux/device.h>
 #include <linux/err.h>
-#include <linux/ioport.h>
-#include <linux/kernel.h>
-#include <linux/mm.h>
-#include <linux/module.h>
+#include <linux/kconfig.h>
 #include <linux/platform_device.h>
-#include <linux/string.h>
+
+#include <uapi/linux/virtio_ids.h>
 
 #include "class.h"
 #include "mmio.h"
-
-#define DEVICE_MAX 32
-
-/* Up to the configuration space (virtio 1.2, section 4.2.2). */
-#define WINDOW_MIN 0x100
-
-struct device_spec {
-	resource_size_t base;
-	resource_size_t size;
-	unsigned int irq;
-	int id;
-};
-
-static struct device_spec specs[DEVICE_MAX];
-static unsigned int spec_count;
-
-static int parse(const char *text, struct device_spec *spec)
-{
-	unsigned long long base;
-	int used = 0;
-	char *rest;
-
-	spec->size = memparse(text, &rest);
-	spec->id = spec_count;
-	if (sscanf(rest, "@%lli:%u%n:%d%n", &base, &spec->irq, &used, &spec->id,
-		   &used) < 2 ||
-	    rest[used])
-		return -EINVAL;
-	spec->base = base;
-	if (spec->size < WINDOW_MIN || spec->base + spec->size < spec->base ||
-	    spec->irq == 0 || spec->id < 0)
-		return -EINVAL;
-	return 0;
-}
-
-static int set_device(const char *text, const struct kernel_param *param)
-{
-	if (spec_count == DEVICE_MAX)
-		return -ENOSPC;
-	if (parse(text, &specs[spec_count])) {
-		pr_err("mmio_device=%s is not <size>@<base>:<irq>[:<id>]\n", text);
-		return -EINVAL;
-	}
-	spec_count++;
-	return 0;
-}
-
-static int show_devices(char *buffer, const struct kernel_param *param)
-{
-	unsigned int i;
-	int len = 0;
-
-	for (i = 0; i < spec_count; i++)
-		len += scnprintf(buffer + len, PAGE_SIZE - len, "%llu@%#llx:%u:%d\n",
-				 (u64)specs[i].size, (u64)specs[i].base, specs[i].irq,
-				 specs[i].id);
-	return len;
-}
-
-static const struct kernel_param_ops device_ops = {
-	.set = set_device,
-	.get = show_devices,
-};
-
-module_param_cb(mmio_device, &device_ops, NULL, 0444);
-MODULE_PARM_DESC(mmio_device,
-		 "A virtio-mmio device that the kernel cannot find by itself: "
-		 "<size>[KMG]@<base>:<irq>[:<id>]; may be given again");
-
-/* The driver core would say so too, but with a stack trace. */
-static bool is_announced(const struct device_spec *spec)
-{
-	struct device *device;
-	char name[32];
-
-	snprintf(name, sizeof(name), "virtio-mmio.%d", spec->id);
-	device = bus_find_device_by_name(&platform_bus_type, NULL, name);
-	put_device(device);
-	return device;
-}
-
-static int announce(const struct device_spec *spec)
-{
-	struct resource resources[] = {
-		DEFINE_RES_MEM(spec->base, spec->size),
-		DEFINE_RES_IRQ(spec->irq),
-	};
-
-	if (is_announced(spec))
-		return -EEXIST;
-	if (region_intersects(spec->base, spec->size, IORESOURCE_SYSTEM_RAM,
-			      IORES_DESC_NONE) != REGION_DISJOINT)
-		return -EADDRINUSE;
-	return PTR_ERR_OR_ZERO(platform_device_register_simple(
-		"virtio-mmio", spec->id, resources, ARRAY_SIZE(resources)));
-}
-
-void mmio_announce(void)
-{
-	const struct device_spec *spec;
-	int ret;
-
-	for (spec = specs; spec < specs + spec_count; spec++) {
-		ret = announce(spec);
-		if (!ret)
-			pr_info("virtio-mmio.%d announced: %pa, IRQ %u\n", spec->id,
-				&spec->base, spec->irq);
-		else if (ret == -EEXIST)
-			pr_info("virtio-mmio.%d is there already\n", spec->id);
-		else
-			pr_warn("virtio-mmio.%d at %pa cannot be announced: %pe\n",
-				spec->id, &spec->base, ERR_PTR(ret));
-	}
-}
+#include "plugged.h"
+#include "window.h"
 
 static u32 mmio_features(void)
 {
+	return IS_ENABLED(CONFIG_VIRTIO_MMIO) ? UPCALL_FEATURE_MMIO : 0;
+}
+
+static int plug(const struct request_mmio *mmio, int id, bool bound,
+		struct report *report)
+{
+	struct upcall_list_entry entry = {
+		.class_number = cpu_to_le32(UPCALL_CLASS_MMIO),
+		.key = cpu_to_le64(mmio->base),
+		.mmio = {.size = cpu_to_le64(mmio->size),
+			 .irq = cpu_to_le32(mmio->irq)},
+	};
+	struct platform_device *device;
+	int ret;
+
+	/* Drops the record of one that went by itself, whose place is free again. */
+	plugged_generation();
+	device = window_register(mmio, WINDOW_ANY_DEVICE, id, NULL, bound, report);
+	if (IS_ERR(device))
+		return PTR_ERR(device);
+	entry.mmio.id = cpu_to_le32(device->id);
+	ret = plugged_add(&entry, 1, report);
+	if (ret) {
+		get_device(&device->dev);
+		window_unregister(device, report);
+		return ret;
+	}
+	pr_info("virtio-mmio.%d plugged at %#llx, IRQ %u\n", device->id, mmio->base,
+		mmio->irq);
 	return 0;
+}
+
+int mmio_plug_at_load(const struct request_mmio *mmio, int id, struct report *report)
+{
+	return plug(mmio, id, false, report);
+}
+
+static int check_feature(struct report *report)
+{
+	if (mmio_features())
+		return 0;
+	return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+			   "this kernel was built without virtio_mmio");
 }
 
 static int mmio_add(const struct request *request, struct report *report)
 {
-	return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP, "not yet");
+	int ret = check_feature(report);
+
+	return ret ?: plug(&request->mmio, WINDOW_ANY_ID, true, report);
 }
 
+/* A reference to the device that a record tells of, or an ERR_PTR. */
+static struct platform_device *find(const struct request_mmio *mmio,
+				    struct upcall_list_entry *entry,
+				    struct report *report)
+{
+	struct platform_device *device;
+	u64 size;
+	u32 irq;
+
+	plugged_generation();
+	if (!plugged_find(UPCALL_CLASS_MMIO, mmio->base, entry, 1)) {
+		report_fail(report, REPORT_NO_ENTRY, -ENODEV,
+			    "no MMIO device was plugged at %#llx", mmio->base);
+		return ERR_PTR(-ENODEV);
+	}
+	size = le64_to_cpu(entry->mmio.size);
+	irq = le32_to_cpu(entry->mmio.irq);
+	if (size != mmio->size || irq != mmio->irq) {
+		report_fail(report, REPORT_NO_ENTRY, -EINVAL,
+			    "the device at %#llx was plugged with %#llx bytes and "
+			    "IRQ %u",
+			    mmio->base, size, irq);
+		return ERR_PTR(-EINVAL);
+	}
+	device = window_find(le32_to_cpu(entry->mmio.id), mmio->base, size);
+	if (device)
+		return device;
+	report_fail(report, REPORT_NO_ENTRY, -ENODEV,
+		    "the MMIO device at %#llx has gone by itself", mmio->base);
+	return ERR_PTR(-ENODEV);
+}
+
+/*
+ * A disk that is mounted goes too: its gendisk writes back what it can while the
+ * device still answers, and the file system then sees errors, no more. The host has
+ * decided, and has perhaps taken the other end away already.
+ */
 static int mmio_del(const struct request *request, struct report *report)
 {
-	return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP, "not yet");
+	const struct request_mmio *mmio = &request->mmio;
+	struct upcall_list_entry entry;
+	struct platform_device *device;
+	int ret = check_feature(report);
+
+	if (ret)
+		return ret;
+	device = find(mmio, &entry, report);
+	if (IS_ERR(device))
+		return PTR_ERR(device);
+	if (window_virtio_id(device) == VIRTIO_ID_VSOCK) {
+		platform_device_put(device);
+		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
+				   "the device at %#llx is the vsock that carries this "
+				   "connection",
+				   mmio->base);
+	}
+	window_unregister(device, report);
+	plugged_del(&entry, report);
+	pr_info("virtio-mmio.%u unplugged from %#llx\n", le32_to_cpu(entry.mmio.id),
+		mmio->base);
+	return 0;
 }
 
 static bool mmio_present(const struct upcall_list_entry *entry)
 {
-	return false;
+	struct platform_device *device =
+		window_find(le32_to_cpu(entry->mmio.id), le64_to_cpu(entry->key),
+			    le64_to_cpu(entry->mmio.size));
+
+	platform_device_put(device);
+	return device;
 }
 
 const struct device_class mmio_class = {

@@ -121,7 +121,11 @@ static int parse_mmio(const union message *message, struct request *request,
 		      struct report *report)
 {
 	const struct upcall_mmio *mmio = &message->request.mmio;
+	u32 size = le32_to_cpu(message->request.header.msg_size);
 
+	if (size != request->type->size_min && size != request->type->size_max)
+		return fail(report, REPORT_NO_ENTRY, "msg_size %u is neither %u nor %u",
+			    size, request->type->size_min, request->type->size_max);
 	return take_mmio(le64_to_cpu(mmio->base), le64_to_cpu(mmio->size),
 			 le32_to_cpu(mmio->irq), &request->mmio, report);
 }

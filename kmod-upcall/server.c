@@ -10,6 +10,7 @@
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
+#include "compat.h"
 #include "conn.h"
 #include "server.h"
 #include "upcall_wire.h"
@@ -148,7 +149,8 @@ int server_start(void)
 		       ERR_PTR(ret));
 		return ret;
 	}
-	ret = kernel_bind(listener, (struct sockaddr *)&address, sizeof(address));
+	ret = kernel_bind(listener, (struct sockaddr_unsized *)&address,
+			  sizeof(address));
 	if (ret) {
 		pr_err("cannot have vsock port %u: %pe\n", server_port, ERR_PTR(ret));
 		goto release;

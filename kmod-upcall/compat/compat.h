@@ -41,4 +41,9 @@
 #define COMPAT_CPU_NUMBERS_FIXED 0
 #endif
 
+/* What kernel_bind() takes for an address; before, it was a plain sockaddr. */
+#ifndef HAVE_SOCKADDR_UNSIZED
+#define sockaddr_unsized sockaddr
+#endif
+
 #endif

@@ -49,6 +49,13 @@ struct fake_vm {
 	bool stays_offline;	 /* OnlineCpus does nothing */
 	bool blind;		 /* the agent sees the boot CPU only */
 	bool babble;		 /* the agent answers with garbage */
+	uint32_t features;	 /* UPCALL_FEATURE_* beyond those of CPUs */
+	/* What a test adds (fake_devices.h): both return whether they knew it. */
+	bool (*command)(struct fake_vm *vm, const char *name, const json_t *arguments,
+			json_t **value);
+	bool (*request)(struct fake_vm *vm, int fd, uint32_t type, const uint8_t *in,
+			bool *stay);
+	void *more;
 
 	/* Its state: by APIC id, which is also the guest's CPU number. */
 	bool plugged[FAKE_SLOTS], asked_back[FAKE_SLOTS];
@@ -163,7 +170,9 @@ static bool fake_execute(struct fake_vm *vm, int fd, const char *line)
 	char *text;
 
 	pthread_mutex_lock(&vm->lock);
-	value = fake_command(vm, name, json_object_get(request, "arguments"));
+	if (!vm->command ||
+	    !vm->command(vm, name, json_object_get(request, "arguments"), &value))
+		value = fake_command(vm, name, json_object_get(request, "arguments"));
 	quit = vm->quit_add && !strcmp(name, "device_add");
 	pthread_mutex_unlock(&vm->lock);
 	reply = value ? json_pack("{s:o}", "return", value)
@@ -250,9 +259,11 @@ static bool fake_request(struct fake_vm *vm, int fd, const uint8_t *in)
 {
 	uint32_t type = in[8] | in[9] << 8, n;
 	uint8_t out[UPCALL_MSG_SIZE] = {0};
-	bool add = type == UPCALL_ADD_CPU;
+	bool add = type == UPCALL_ADD_CPU, stay = true;
 	int ret;
 
+	if (vm->request && vm->request(vm, fd, type, in, &stay))
+		return stay;
 	pthread_mutex_lock(&vm->lock);
 	n = fake_apply(vm, in, type);
 	ret = add ? vm->add_ret : vm->del_ret;
@@ -292,7 +303,7 @@ static void fake_module(struct fake_vm *vm, int fd)
 		fake_put(msg + 0x40, UPCALL_EXT_MAGIC);
 		fake_put(msg + 0x44, 1);
 		fake_put(msg + 0x48, UPCALL_FEATURE_DETAIL | UPCALL_FEATURE_DEL_CPU2 |
-					     UPCALL_FEATURE_CPU);
+					     UPCALL_FEATURE_CPU | vm->features);
 	}
 	fake_send(fd, msg, sizeof(msg));
 	while (recv(fd, msg, sizeof(msg), MSG_WAITALL) == sizeof(msg))

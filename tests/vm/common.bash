@@ -33,6 +33,17 @@ sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
 # Runs a script in the guest, past everything under test.
 guest() { vm run guest "$1"; }
 
+# The driver of the debug kernel is built in: it cannot be unloaded, and its
+# parameters stand on the kernel's command line.
+needs_module() {
+	[ "$VM_KERNEL" != debug ] || skip "the driver is built into this kernel"
+}
+
+# The release string of the guest's kernel.
+kernel_release() {
+	cat "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}/kernel-$VM_KERNEL/release"
+}
+
 # The guest's own view of its CPUs: "online present", as the kernel lists them.
 cpus() { guest 'cat /sys/devices/system/cpu/online /sys/devices/system/cpu/present' | xargs; }
 

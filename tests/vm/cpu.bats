@@ -99,6 +99,7 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 }
 
 @test "a reloaded module knows what the one before it had plugged" {
+	needs_module
 	create 1
 	client add2 1:9:1
 	guest 'modprobe -r upcall && modprobe upcall'

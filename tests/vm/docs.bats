@@ -94,6 +94,8 @@ run_block() {
 	run_block "$(man_block vmctl.1 'mkdir -p' | mended | sed '$ s/$/ \&/')"
 	eventually vmctl ping vm1
 	run_block "$(man_block vmctl.1 'vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
+	run_block "$(man_block vmctl.1 'vmctl devices vm1')"
+	grep -q '^cpu  *3 ' block.log
 	# jq, as far as this example goes.
 	mkdir bin
 	cat >bin/jq <<'END'

@@ -62,6 +62,7 @@ fails() { # fails STATUS PATTERN ARGUMENTS...
 }
 
 @test "a guest without the module" {
+	needs_module
 	guest 'modprobe -r upcall'
 	fails 6 'guest: .*module.*install' hotplug-cpu guest
 	guest 'modprobe upcall'

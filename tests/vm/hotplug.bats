@@ -126,6 +126,7 @@ assert len(report["steps"]) >= 3, report
 }
 
 @test "after unloading and loading the module, what it had plugged can be unplugged" {
+	needs_module
 	one_cpu
 	vmctl hotplug-cpu guest
 	guest 'modprobe -r upcall && modprobe upcall'

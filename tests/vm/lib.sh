@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # What the scripts of tests/vm share: messages, the cache, and an apt that
-# reads Debian 12's archive from the machine's own mirror without changing the
+# reads Debian's archive from the machine's own mirror without changing the
 # machine's configuration. Sourced, never run.
 
 PATH=$PATH:/usr/sbin:/sbin # depmod, on a user's PATH too
@@ -16,6 +16,28 @@ die() {
 cache_dir() { echo "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}"; }
 kernel_dir() { echo "$(cache_dir)/kernel-$1"; }
 
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+# Installs what only some targets need, when they need it.
+need_packages() { # need_packages PACKAGE...
+	local package missing=()
+	for package in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	note "installing ${missing[*]}"
+	as_root apt-get update -qq
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
 # Prints the machine's mirror for a label of Debian's ("Debian",
 # "Debian-Security"), as its own apt sources name it.
 mirror() {
@@ -24,9 +46,27 @@ mirror() {
 		awk -F'|' -v label="$1" '$1 == "Debian" && $2 == label { print $3; exit }'
 }
 
+# What the private apt reads: Debian 12 and its backports, or wherever a newer
+# kernel may be found.
+private_apt=bookworm
+private_apt_suites() {
+	case $private_apt in
+	bookworm) echo bookworm bookworm-updates bookworm-backports ;;
+	newest) echo trixie trixie-backports sid ;;
+	esac
+}
+
+private_apt_dir() {
+	if [ $private_apt = bookworm ]; then
+		echo "$(cache_dir)/apt"
+	else
+		echo "$(cache_dir)/apt-$private_apt"
+	fi
+}
+
 private_apt_options() {
 	local dir
-	dir=$(cache_dir)/apt
+	dir=$(private_apt_dir)
 	echo "-oDir::Etc::sourcelist=$dir/sources.list"
 	echo "-oDir::Etc::sourceparts=/dev/null"
 	echo "-oDir::Etc::preferences=/dev/null"
@@ -49,22 +89,23 @@ private_apt_cache() {
 	apt-cache "${options[@]}" "$@"
 }
 
-# Reads the lists of Debian 12 and its backports, once a run.
+# Reads the lists, once a run.
 private_apt_update() {
 	local dir main security suite
-	[ -n "${private_apt_updated:-}" ] && return 0
-	dir=$(cache_dir)/apt
+	[ "${private_apt_updated:-}" = $private_apt ] && return 0
+	dir=$(private_apt_dir)
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
 	main=$(mirror Debian)
 	[ -n "$main" ] || die "apt knows no Debian mirror; run apt-get update first"
 	security=$(mirror Debian-Security)
 	security=${security:-${main%/debian*}/debian-security/}
 	{
-		for suite in bookworm bookworm-updates bookworm-backports; do
+		for suite in $(private_apt_suites); do
 			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $main $suite main"
 		done
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security bookworm-security main"
+		[ $private_apt != bookworm ] ||
+			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security bookworm-security main"
 	} >"$dir/sources.list"
 	private_apt_get update -qq
-	private_apt_updated=yes
+	private_apt_updated=$private_apt
 }

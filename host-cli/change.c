@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "change.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "inventory.h"
+#include "step.h"
+
+#define GRACE_MS 1000 /* for QEMU to free what was ejected */
+#define POLL_MS	 10   /* between looks at QEMU */
+
+int change_set_qmp(void *into, const char *value, struct error *err)
+{
+	(void)err;
+	((struct change *)into)->qmp_path = value;
+	return 0;
+}
+
+int change_set_id(void *into, const char *value, struct error *err)
+{
+	if (!*value || strlen(value) >= CHANGE_ID_MAX)
+		return error_set(err, -EINVAL, "--id %s: 1 to %d bytes", value,
+				 CHANGE_ID_MAX - 1);
+	((struct change *)into)->wanted_id = value;
+	return 0;
+}
+
+void change_begin(struct change *c, const char *verb)
+{
+	c->upcall.fd = c->qmp.fd = -1;
+	c->cleanup_ms = CHANGE_CLEANUP_MS;
+	report_begin(&c->report, &c->options, verb, c->options.args[0]);
+	c->deadline = deadline_after_ms(c->options.timeout_ms);
+	vm_resolve(&c->vm, c->options.args[0], c->qmp_path, &c->report);
+}
+
+enum status change_run(struct change *c, const struct change_step *steps, size_t n)
+{
+	enum status status = c->report.status;
+	size_t i;
+
+	for (i = 0; i < n && status == STATUS_OK; i++) {
+		status = step_begin(&c->report, steps[i].name, steps[i].changes);
+		if (status == STATUS_OK)
+			status = steps[i].run(c);
+	}
+	if (status != STATUS_OK && c->adds && (c->created || (c->asked && !c->refused)))
+		change_undo(c);
+	else if (status != STATUS_OK && !c->adds && c->asked && !c->answered)
+		change_settle(c);
+	report_step_end(&c->report);
+	return c->report.status;
+}
+
+void change_print(struct change *c, const char *done)
+{
+	struct report *r = &c->report;
+
+	if (r->options->json) {
+		report_set(r, "kernel_ms",
+			   json_real((double)c->result.kernel_ns / 1e6));
+		report_set(r, "request", json_integer((json_int_t)c->result.request));
+		if (c->in_qemu)
+			report_set(r, "id", json_string(c->id));
+		return;
+	}
+	printf("%s: %s %s\n", r->printable, done, c->what);
+	report_print_steps(r);
+	if (c->result.kernel_ns)
+		printf("         of which the guest's kernel %.1f ms\n",
+		       (double)c->result.kernel_ns / 1e6);
+}
+
+int change_end(struct change *c)
+{
+	upcall_close(&c->upcall);
+	qmp_close(&c->qmp);
+	return report_finish(&c->report);
+}
+
+int change_in_list(struct change *c, deadline_t deadline, struct error *err)
+{
+	struct inventory inventory;
+	int ret;
+
+	if (!(c->upcall.features & UPCALL_FEATURE_QUERY))
+		return error_set(err, -EOPNOTSUPP, "the guest's module has no list");
+	ret = inventory_read(&inventory, &c->upcall, deadline, err);
+	if (!ret)
+		ret = inventory_find(&inventory, c->class_number, c->key) != NULL;
+	inventory_free(&inventory);
+	return ret;
+}
+
+enum status change_open_qmp(struct change *c)
+{
+	return vm_open_qmp(&c->vm, &c->qmp, c->deadline, &c->report);
+}
+
+enum status change_greet(struct change *c)
+{
+	return module_open(&c->vm, &c->upcall, c->feature, c->base, c->verb_phrase,
+			   c->deadline, &c->report);
+}
+
+int change_send(struct change *c, const struct change_request *request,
+		deadline_t deadline, struct error *err)
+{
+	int ret = upcall_send(&c->upcall, request->type, &request->payload,
+			      request->len, 0, deadline, err);
+
+	return ret ? ret : upcall_receive(&c->upcall, &c->result, deadline, err);
+}
+
+static enum status fail_refused(struct change *c)
+{
+	const struct upcall_result *result = &c->result;
+
+	return report_fail(
+		&c->report, result->stuck ? STATUS_HALF_PLUGGED : STATUS_REFUSED,
+		"the guest refused to %s the %s: %s (%s)%s",
+		c->adds ? "plug" : "unplug", c->what,
+		*result->reason ? result->reason
+				: "no reason given; see the guest's kernel log",
+		upcall_strerror(result->ret),
+		result->stuck ? "; and it could not go back; restart the guest" : "");
+}
+
+enum status change_ask(struct change *c)
+{
+	struct error err = {0};
+	int ret = change_in_list(c, c->deadline, &err);
+
+	if (ret < 0 && ret != -EOPNOTSUPP)
+		return vm_fail_module(ret, &err, &c->report);
+	c->listed = ret == 1;
+	/* It is not ours to take back if this fails. */
+	if (c->listed && c->adds)
+		return report_fail(&c->report, STATUS_REFUSED,
+				   "the %s is plugged already; see vmctl devices %s",
+				   c->what, c->vm.name);
+	c->asked = true;
+	ret = change_send(c, c->adds ? &c->add : &c->del, c->deadline, &err);
+	if (ret)
+		return vm_fail_module(ret, &err, &c->report);
+	c->answered = true;
+	c->refused = c->result.ret != 0;
+	return c->refused ? fail_refused(c) : STATUS_OK;
+}
+
+int change_reconnect(struct change *c, deadline_t deadline, struct error *err)
+{
+	int ret;
+
+	if (c->upcall.fd >= 0 && c->upcall.pending) {
+		ret = upcall_receive(&c->upcall, &c->result, deadline, err);
+		if (!ret)
+			c->answered = true;
+	}
+	if (c->upcall.fd >= 0 && !c->upcall.pending)
+		return 0;
+	upcall_close(&c->upcall);
+	return upcall_open(&c->upcall, &c->vm.endpoint, deadline, err);
+}
+
+int change_wait_gone(struct change *c, deadline_t until, deadline_t deadline,
+		     struct error *err)
+{
+	for (;;) {
+		int ret = c->in_qemu(c, deadline, err);
+
+		if (ret <= 0 || !deadline_left_ms(until))
+			return ret;
+		poll(NULL, 0, POLL_MS);
+	}
+}
+
+/* For what QEMU did not free on the ejection: device_del, and once more. */
+static int insist(struct change *c, struct error *err)
+{
+	struct upcall_result first = c->result;
+	int ret = qmp_execute(&c->qmp, "device_del", json_pack("{s:s}", "id", c->id),
+			      c->deadline, NULL, err);
+
+	if (ret && ret != QMP_REFUSED)
+		return ret;
+	/* Refused, since it left the guest: the ejection is what counts. */
+	ret = change_send(c, &c->del, c->deadline, err);
+	c->result = first;
+	if (ret)
+		return ret;
+	error_set(err, 0, "QEMU still has it");
+	return change_wait_gone(c, c->deadline, c->deadline, err);
+}
+
+enum status change_release(struct change *c)
+{
+	deadline_t grace = deadline_after_ms(GRACE_MS);
+	struct error err = {0};
+	int ret;
+
+	if (grace > c->deadline)
+		grace = c->deadline;
+	ret = change_wait_gone(c, grace, c->deadline, &err);
+	if (ret > 0)
+		ret = insist(c, &err);
+	if (!ret && c->after_qemu)
+		ret = c->after_qemu(c, c->deadline, &err);
+	c->freed = ret == 0;
+	if (c->freed)
+		return STATUS_OK;
+	return report_fail(&c->report, STATUS_HALF_PLUGGED,
+			   "the %s left the guest, and QEMU did not free it: %s; try "
+			   "again, or restart the VM",
+			   c->what, err.text);
+}

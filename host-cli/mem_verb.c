@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hotplug-mem and unplug-mem: a pc-dimm, and the guest's half of it.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "change.h"
+#include "dimm.h"
+#include "text.h"
+#include "verbs.h"
+
+struct mem_verb {
+	struct change c;    /* first: a step gets it */
+	uint64_t mebibytes; /* wanted; 0: any */
+	int64_t node;	    /* -1: none */
+	struct dimm dimm;
+	char backend[DIMM_ID_MAX + 8];
+};
+
+static int set_node(void *into, const char *value, struct error *err)
+{
+	uint64_t node;
+
+	if (text_number(value, 0, 1023, &node))
+		return error_set(err, -EINVAL,
+				 "--node %s: give a number from 0 to 1023", value);
+	((struct mem_verb *)into)->node = (int64_t)node;
+	return 0;
+}
+
+static int set_size(void *into, const char *value, struct error *err)
+{
+	if (text_mebibytes(value, &((struct mem_verb *)into)->mebibytes))
+		return error_set(err, -EINVAL,
+				 "--size %s: give a size such as 512M or 2G", value);
+	return 0;
+}
+
+/* Both requests, once the address is known. */
+static void fill(struct mem_verb *v)
+{
+	struct change *c = &v->c;
+
+	c->key = v->dimm.base;
+	snprintf(c->what, sizeof(c->what), "memory of %llu MiB at %#llx (%s)",
+		 (unsigned long long)(v->dimm.size >> 20),
+		 (unsigned long long)v->dimm.base, c->id);
+	c->add.payload.mem2 = (struct upcall_mem2){
+		.base = htole64(v->dimm.base),
+		.size = htole64(v->dimm.size),
+		.node = htole32((uint32_t)v->node),
+	};
+	c->add.len = sizeof(c->add.payload.mem2);
+	c->add.type = UPCALL_ADD_MEM2;
+	c->del = c->add;
+	c->del.type = UPCALL_DEL_MEM2;
+	c->del.payload.mem2.node = htole32((uint32_t)-1);
+	c->del.payload.mem2.flags = htole32(UPCALL_EJECT);
+	snprintf(v->backend, sizeof(v->backend), "%s", v->dimm.backend);
+}
+
+static int in_qemu(struct change *c, deadline_t deadline, struct error *err)
+{
+	struct mem_verb *v = (struct mem_verb *)c;
+	struct dimm dimm;
+	int ret = dimm_find(&c->qmp, c->id, &dimm, deadline, err);
+
+	/* Undoing a device_add that nobody answered. */
+	if (ret > 0 && !c->del.len) {
+		v->dimm = dimm;
+		fill(v);
+	}
+	return ret;
+}
+
+/* The dimm is gone: now what was behind it. */
+static int after_qemu(struct change *c, deadline_t deadline, struct error *err)
+{
+	struct mem_verb *v = (struct mem_verb *)c;
+
+	if (!*v->backend)
+		return 0;
+	return qmp_execute(&c->qmp, "object-del", json_pack("{s:s}", "id", v->backend),
+			   deadline, NULL, err);
+}
+
+static enum status choose_id(struct change *c)
+{
+	struct mem_verb *v = (struct mem_verb *)c;
+	enum status status = change_open_qmp(c);
+	struct error err = {0};
+	struct dimm last;
+	unsigned int n = 0;
+	int ret;
+
+	if (status != STATUS_OK)
+		return status;
+	ret = dimm_find_last(&c->qmp, 0, &last, &n, c->deadline, &err);
+	if (ret < 0)
+		return vm_fail_qmp(ret, &err, &c->report);
+	snprintf(c->id, sizeof(c->id), DIMM_PREFIX "%u", ret ? n + 1 : 0);
+	snprintf(v->backend, sizeof(v->backend), "%s-ram", c->id);
+	snprintf(c->what, sizeof(c->what), "memory of %llu MiB (%s)",
+		 (unsigned long long)v->mebibytes, c->id);
+	return STATUS_OK;
+}
+
+/* Shared, since a vhost-user back-end such as vsockd maps all of a guest's memory. */
+static int make_backend(struct mem_verb *v, struct error *err)
+{
+	struct change *c = &v->c;
+	int ret =
+		qmp_execute(&c->qmp, "object-add",
+			    json_pack("{s:s, s:s, s:I, s:b}", "qom-type",
+				      "memory-backend-memfd", "id", v->backend, "size",
+				      (json_int_t)(v->mebibytes << 20), "share", 1),
+			    c->deadline, NULL, err);
+
+	c->created = ret != QMP_REFUSED;
+	return ret;
+}
+
+static enum status create(struct change *c)
+{
+	struct mem_verb *v = (struct mem_verb *)c;
+	struct error err = {0};
+	json_t *arguments;
+	int ret = make_backend(v, &err);
+
+	if (ret)
+		return vm_fail_qmp(ret, &err, &c->report);
+	arguments = json_pack("{s:s, s:s, s:s}", "driver", "pc-dimm", "id", c->id,
+			      "memdev", v->backend);
+	if (v->node >= 0)
+		json_object_set_new(arguments, "node", json_integer(v->node));
+	ret = qmp_execute(&c->qmp, "device_add", arguments, c->deadline, NULL, &err);
+	if (ret)
+		return vm_fail_qmp(ret, &err, &c->report);
+	ret = dimm_find(&c->qmp, c->id, &v->dimm, c->deadline, &err);
+	if (ret < 0)
+		return vm_fail_qmp(ret, &err, &c->report);
+	if (!ret)
+		return report_fail(&c->report, STATUS_QEMU_REFUSED,
+				   "QEMU said that it created %s, and "
+				   "query-memory-devices does not have it",
+				   c->id);
+	fill(v);
+	return STATUS_OK;
+}
+
+static enum status find(struct change *c)
+{
+	struct mem_verb *v = (struct mem_verb *)c;
+	enum status status = change_open_qmp(c);
+	struct error err = {0};
+	int ret;
+
+	if (status != STATUS_OK)
+		return status;
+	ret = v->c.wanted_id
+		      ? dimm_find(&c->qmp, v->c.wanted_id, &v->dimm, c->deadline, &err)
+		      : dimm_find_last(&c->qmp, v->mebibytes << 20, &v->dimm, NULL,
+				       c->deadline, &err);
+	if (ret < 0)
+		return vm_fail_qmp(ret, &err, &c->report);
+	if (!ret)
+		return report_fail(&c->report, STATUS_NO_SLOT,
+				   "QEMU has no memory %s%s of that kind; qmp's "
+				   "query-memory-devices lists what it has",
+				   v->c.wanted_id ? "with the id " : "plugged by vmctl",
+				   v->c.wanted_id ? v->c.wanted_id : "");
+	strcpy(c->id, v->dimm.id);
+	fill(v);
+	return STATUS_OK;
+}
+
+static const struct change_step plug[] = {
+	{"qmp", choose_id, false},
+	{"module", change_greet, false},
+	{"device_add", create, true},
+	{"upcall", change_ask, false},
+};
+static const struct change_step unplug[] = {
+	{"qmp", find, false},
+	{"module", change_greet, false},
+	{"upcall", change_ask, true},
+	{"release", change_release, false},
+};
+
+static void set_json(const struct mem_verb *v, struct report *r)
+{
+	report_set(r, "base", json_integer((json_int_t)v->dimm.base));
+	report_set(r, "size", json_integer((json_int_t)v->dimm.size));
+}
+
+static int mem_main(int argc, char **argv, bool adds,
+		    const struct options_syntax *syntax)
+{
+	struct mem_verb v = {.c = {.adds = adds,
+				   .feature = UPCALL_FEATURE_MEM,
+				   .verb_phrase = "plug memory",
+				   .class_number = UPCALL_CLASS_MEM,
+				   .in_qemu = in_qemu,
+				   .after_qemu = after_qemu},
+			     .node = -1};
+	struct change *c = &v.c;
+	int ret = options_parse(argc, argv, syntax, &c->options, &v);
+
+	if (ret)
+		return ret > 0 ? STATUS_OK : STATUS_USAGE;
+	change_begin(c, syntax->verb);
+	if (adds && text_mebibytes(c->options.args[1], &v.mebibytes))
+		report_fail(&c->report, STATUS_USAGE,
+			    "SIZE %s: give a size such as 512M or 2G",
+			    c->options.args[1]);
+	if (change_run(c, adds ? plug : unplug, 4) == STATUS_OK) {
+		change_print(c, adds ? "plugged" : "unplugged");
+		set_json(&v, &c->report);
+	}
+	return change_end(c);
+}
+
+int hotplug_mem_main(int argc, char **argv)
+{
+	static const struct option_spec specs[] = {
+		{"node", "N", "the NUMA node (none)", 0, set_node},
+		{"qmp", "PATH", "QEMU's QMP socket, if VM is an address", 0,
+		 change_set_qmp},
+		{NULL, NULL, NULL, 0, NULL},
+	};
+	static const struct options_syntax syntax = {
+		.verb = "hotplug-mem",
+		.operands = "VM SIZE",
+		.about = "Plugs memory into a running VM: QEMU creates it, and the "
+			 "guest's kernel\n"
+			 "has it online. SIZE is a multiple of the guest's memory "
+			 "block, mostly 128M.",
+		.own = specs,
+		.min_args = 2,
+		.max_args = 2,
+	};
+
+	return mem_main(argc, argv, true, &syntax);
+}
+
+int unplug_mem_main(int argc, char **argv)
+{
+	static const struct option_spec specs[] = {
+		{"id", "ID", "this one, by QEMU's name (the last that vmctl plugged)",
+		 0, change_set_id},
+		{"size", "SIZE", "the last one of this size", 0, set_size},
+		{"qmp", "PATH", "QEMU's QMP socket, if VM is an address", 0,
+		 change_set_qmp},
+		{NULL, NULL, NULL, 0, NULL},
+	};
+	static const struct options_syntax syntax = {
+		.verb = "unplug-mem",
+		.operands = "VM",
+		.about = "Takes plugged memory out of a running VM: the guest's kernel "
+			 "empties it\n"
+			 "and lets go of it, and QEMU frees it.",
+		.own = specs,
+		.min_args = 1,
+		.max_args = 1,
+	};
+
+	return mem_main(argc, argv, false, &syntax);
+}

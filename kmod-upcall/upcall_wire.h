@@ -1,0 +1,1 @@
+../proto/upcall_wire.h

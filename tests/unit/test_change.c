@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verbs for MMIO, PCI, memory and virtio-iommu against a VM that goes along, and
+ * against ones that fail at each step (fake_devices.h): what is asked of whom in
+ * which order, what is left, and the exit code.
+ */
+#include "fake_devices.h"
+#include "run_verb.h"
+
+#include "../../host-cli/verbs.h"
+
+#define WINDOW "vm1", "--base", "0xfeb00c00", "--size", "0x200", "--irq", "11"
+#define PCI_ADD       \
+	"device_add " \
+	"{\"driver\":\"virtio-rng-pci\",\"id\":\"vmctl-pci0\",\"bus\":\"rp0\"};"
+#define MEM_ADD                                                                \
+	"object-add;device_add {\"driver\":\"pc-dimm\",\"id\":\"vmctl-mem0\"," \
+	"\"memdev\":\"vmctl-mem0-ram\"};"
+
+#define PLUG_MMIO   ARGS("hotplug-mmio", WINDOW)
+#define UNPLUG_MMIO ARGS("unplug-mmio", WINDOW)
+#define PLUG_PCI    ARGS("hotplug-pci", "vm1", "virtio-rng-pci")
+#define UNPLUG_PCI  ARGS("unplug-pci", "vm1", "vmctl-pci0")
+#define PLUG_MEM    ARGS("hotplug-mem", "vm1", "256M")
+#define UNPLUG_MEM  ARGS("unplug-mem", "vm1")
+
+/* Runs the verb on a VM that is as *d says, and compares what it was asked. */
+static struct output on(struct fake_devices *d, int (*verb)(int, char **), char **argv,
+			const char *log)
+{
+	struct fake_vm vm = fake_with_devices(d);
+	struct output o;
+
+	fake_start(&vm, 0);
+	o = run(verb, argv);
+	fake_stop(&vm);
+	assert_string_equal(vm.log, log);
+	return o;
+}
+
+static void works(struct fake_devices *d, int (*verb)(int, char **), char **argv,
+		  const char *words, const char *log)
+{
+	struct output o = on(d, verb, argv, log);
+
+	if (o.code || *o.err || !strstr(o.out, words))
+		fail_msg("%d: '%s' is not in: %s%s", o.code, words, o.out, o.err);
+}
+
+/* A failure that leaves the guest and QEMU with the device, or not. */
+static void fails(struct fake_devices *d, int (*verb)(int, char **), char **argv,
+		  int code, const char *words, const char *log, bool in_guest,
+		  bool in_qemu)
+{
+	struct output o = on(d, verb, argv, log);
+
+	check_failure(&o, code, words);
+	assert_int_equal(d->in_guest, in_guest);
+	assert_int_equal(d->in_qemu, in_qemu);
+}
+
+/* As after a good hotplug. */
+static struct fake_devices plugged(const char *id, uint32_t class_number, uint64_t key)
+{
+	struct fake_devices d = {.entries = 1, .in_guest = true};
+
+	d.in_qemu = d.backend = *id;
+	strcpy(d.id, id);
+	d.entry[0].class_number = htole32(class_number);
+	d.entry[0].key = htole64(key);
+	return d;
+}
+
+static void mmio_is_the_guests_half_alone(void **state)
+{
+	struct fake_devices d = {0};
+
+	(void)state;
+	works(&d, hotplug_mmio_main, PLUG_MMIO,
+	      "vm1: plugged virtio-mmio device at 0xfeb00c00, 512 bytes, IRQ 11\n",
+	      "ADD_MMIO;");
+	assert_true(d.in_guest);
+	assert_true(le64toh(d.entry[0].key) == 0xfeb00c00);
+	works(&d, unplug_mmio_main, UNPLUG_MMIO, "vm1: unplugged virtio-mmio device",
+	      "DEL_MMIO;");
+	assert_false(d.in_guest);
+}
+
+static void a_window_must_be_whole_and_numbers(void **state)
+{
+	static const char *const bad[] = {
+		"", "0", "0x", "-1", "12z", "0x1g", "0x10000000000000000"};
+	struct fake_devices d = {0};
+	struct output o;
+	size_t i;
+
+	(void)state;
+	o = on(&d, hotplug_mmio_main, ARGS("hotplug-mmio", "vm1", "--base", "0x1000"),
+	       "");
+	check_failure(&o, 2, "--base, --size and --irq");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		o = run(hotplug_mmio_main,
+			ARGS("hotplug-mmio", "vm1", "--base", (char *)bad[i]));
+		assert_int_equal(o.code, 2);
+		assert_non_null(strstr(o.err, "give a number"));
+	}
+}
+
+static void what_the_guest_cannot_do_is_not_asked(void **state)
+{
+	struct fake_devices d = {0};
+	struct fake_vm vm = fake_with_devices(&d);
+	struct output o;
+
+	(void)state;
+	vm.features = UPCALL_FEATURE_QUERY;
+	fake_start(&vm, 0);
+	o = run(hotplug_mmio_main, PLUG_MMIO);
+	check_failure(&o, 9, "module: the guest's module  cannot plug virtio-mmio");
+	o = run(hotplug_pci_main, PLUG_PCI);
+	check_failure(&o, 9, "cannot plug PCI devices");
+	o = run(hotplug_mem_main, PLUG_MEM);
+	check_failure(&o, 9, "cannot plug memory");
+	o = run(hotplug_iommu_main,
+		ARGS("hotplug-iommu", WINDOW, "--endpoint", "00:02.0=16"));
+	check_failure(&o, 9, "cannot plug a virtio-iommu");
+	fake_stop(&vm);
+	assert_string_equal(vm.log, "");
+}
+
+static void a_guest_without_extensions_gets_dragonballs_requests(void **state)
+{
+	struct fake_devices d = {0};
+	struct fake_vm vm = fake_with_devices(&d);
+	struct output o;
+
+	(void)state;
+	vm.no_extensions = true;
+	fake_start(&vm, 0);
+	o = run(hotplug_mmio_main, PLUG_MMIO);
+	assert_int_equal(o.code, 0);
+	o = run(hotplug_pci_main,
+		ARGS("hotplug-pci", "vm1", "--guest-only", "--address", "01:00.0"));
+	assert_int_equal(o.code, 0);
+	o = run(devices_main, ARGS("devices", "vm1"));
+	check_failure(&o, 9, "not the upcall module");
+	fake_stop(&vm);
+	assert_string_equal(vm.log, "ADD_MMIO;ADD_PCI;");
+}
+
+static void what_is_there_already_is_not_taken_back(void **state)
+{
+	struct fake_devices d = plugged("", UPCALL_CLASS_MMIO, 0xfeb00c00);
+
+	(void)state;
+	fails(&d, hotplug_mmio_main, PLUG_MMIO, 9, "is plugged already", "", true,
+	      false);
+}
+
+static void a_refusal_leaves_the_guest_alone(void **state)
+{
+	struct fake_devices add = {.add_ret = -EBUSY};
+	struct fake_devices del = plugged("", UPCALL_CLASS_MMIO, 0xfeb00c00);
+
+	(void)state;
+	fails(&add, hotplug_mmio_main, PLUG_MMIO, 9,
+	      "upcall: the guest refused to plug", "ADD_MMIO;", false, false);
+	del.del_ret = -EBUSY;
+	fails(&del, unplug_mmio_main, UNPLUG_MMIO, 9, "not ?[1mtoday", "DEL_MMIO;",
+	      true, false);
+}
+
+static void a_reply_of_another_size_is_none(void **state)
+{
+	struct fake_devices d = {.reply_size = 4};
+
+	(void)state;
+	fails(&d, hotplug_mmio_main, PLUG_MMIO, 12, "CLEANUP FAILED",
+	      "ADD_MMIO;DEL_MMIO;", false, false);
+}
+
+static void a_request_that_nobody_answered_is_undone_or_looked_into(void **state)
+{
+	struct fake_devices add = {.drop_add = true}, lost = {.drop_unread = true};
+	struct fake_devices del = plugged("", UPCALL_CLASS_MMIO, 0xfeb00c00);
+	struct fake_devices kept = del, late = del, late_add = {.late_ms = 500};
+
+	(void)state;
+	fails(&add, hotplug_mmio_main, PLUG_MMIO, 6, "taken back", "ADD_MMIO;DEL_MMIO;",
+	      false, false);
+	lost.del_ret = -ENODEV;
+	fails(&lost, hotplug_mmio_main, PLUG_MMIO, 6, "taken back",
+	      "ADD_MMIO;DEL_MMIO;", false, false);
+	del.drop_del = true;
+	fails(&del, unplug_mmio_main, UNPLUG_MMIO, 6, "is out all the same",
+	      "DEL_MMIO;", false, false);
+	kept.drop_unread = true;
+	fails(&kept, unplug_mmio_main, UNPLUG_MMIO, 12, "is out is not known",
+	      "DEL_MMIO;", true, false);
+	late.late_ms = 500;
+	fails(&late, unplug_mmio_main, ARGS("unplug-mmio", WINDOW, "--timeout", "0.2"),
+	      11, "is out all the same", "DEL_MMIO;", false, false);
+	fails(&late_add, hotplug_mmio_main,
+	      ARGS("hotplug-mmio", WINDOW, "--timeout", "0.2"), 11, "taken back",
+	      "ADD_MMIO;DEL_MMIO;", false, false);
+}
+
+static void pci_takes_a_free_port_and_the_first_free_name(void **state)
+{
+	struct fake_devices d = {0};
+	struct output o;
+
+	(void)state;
+	works(&d, hotplug_pci_main, PLUG_PCI,
+	      "vm1: plugged PCI device 0000:01:00.0 (vmctl-pci0)\n",
+	      PCI_ADD "ADD_PCI2;");
+	assert_true(le64toh(d.entry[0].key) == 0x100);
+	o = on(&d, hotplug_pci_main, PLUG_PCI, "");
+	check_failure(&o, 8, "no PCIe root port is free");
+	works(&d, unplug_pci_main, UNPLUG_PCI, "vm1: unplugged PCI device 0000:01:00.0",
+	      "device_del;DEL_PCI2;");
+	assert_false(d.in_qemu);
+	o = on(&d, unplug_pci_main, UNPLUG_PCI, "");
+	check_failure(&o, 8, "no PCI device with the id vmctl-pci0");
+}
+
+static void properties_have_the_types_that_qmp_wants(void **state)
+{
+	struct fake_devices d = {0};
+
+	(void)state;
+	works(&d, hotplug_pci_main,
+	      ARGS("hotplug-pci", "vm1", "x", "--id", "n", "--bus", "b", "--prop",
+		   "mac=52:54:00:00:00:01", "--prop", "queues=2", "--prop", "mq=on",
+		   "--prop", "serial=\"7\""),
+	      "(n)",
+	      "device_add {\"driver\":\"x\",\"id\":\"n\",\"bus\":\"b\",\"mac\":\"52:54:"
+	      "00:00:00:01\",\"queues\":2,\"mq\":true,\"serial\":\"7\"};ADD_PCI2;");
+}
+
+static void a_device_that_the_guest_refuses_leaves_qemu_too(void **state)
+{
+	struct fake_devices pci = {.add_ret = -EBUSY, .wants_device_del = true};
+	struct fake_devices mem = pci;
+	struct fake_devices stuck = {.add_ret = -EBUSY, .del_ret = -EBUSY};
+
+	(void)state;
+	fails(&pci, hotplug_pci_main, PLUG_PCI, 9, "taken back",
+	      PCI_ADD "ADD_PCI2;device_del;DEL_PCI2;", false, false);
+	fails(&mem, hotplug_mem_main, PLUG_MEM, 9, "taken back",
+	      MEM_ADD "ADD_MEM2;device_del;DEL_MEM2;object-del;", false, false);
+	assert_false(mem.backend);
+	fails(&stuck, hotplug_mem_main, PLUG_MEM, 12, "CLEANUP FAILED",
+	      MEM_ADD "ADD_MEM2;device_del;DEL_MEM2;", false, true);
+}
+
+static void what_qemu_refuses_leaves_nothing(void **state)
+{
+	struct fake_devices pci = {.refuse_add = true}, mem = pci;
+
+	(void)state;
+	fails(&pci, hotplug_pci_main, PLUG_PCI, 13, "device_add: QEMU refused", PCI_ADD,
+	      false, false);
+	fails(&mem, hotplug_mem_main, PLUG_MEM, 13, "device_add: QEMU refused",
+	      MEM_ADD "object-del;", false, false);
+	assert_false(mem.backend);
+}
+
+static void a_signal_is_answered_with_the_way_back(void **state)
+{
+	struct fake_devices d = {.interrupt_add = true};
+	struct timespec now = {0};
+	sigset_t set;
+
+	(void)state;
+	/* Blocked before there are threads that it could kill. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fails(&d, hotplug_pci_main, PLUG_PCI, 130, "interrupted",
+	      PCI_ADD "device_del;DEL_PCI2;", false, false);
+	assert_int_equal(sigtimedwait(&set, NULL, &now), SIGINT);
+}
+
+static void memory_comes_and_goes_with_its_backend(void **state)
+{
+	struct fake_devices d = {0};
+	struct output o;
+
+	(void)state;
+	works(&d, hotplug_mem_main, PLUG_MEM,
+	      "vm1: plugged memory of 256 MiB at 0x100000000 (vmctl-mem0)\n",
+	      MEM_ADD "ADD_MEM2;");
+	assert_true(le64toh(d.entry[0].key) == 0x100000000);
+	o = on(&d, unplug_mem_main, ARGS("unplug-mem", "vm1", "--size", "1G"), "");
+	check_failure(&o, 8, "QEMU has no memory");
+	works(&d, unplug_mem_main, UNPLUG_MEM, "vm1: unplugged memory of 256 MiB",
+	      "DEL_MEM2;object-del;");
+	assert_false(d.in_qemu || d.backend);
+}
+
+static void what_qemu_keeps_is_asked_for_by_device_del(void **state)
+{
+	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
+	struct fake_devices keeps = d;
+
+	(void)state;
+	d.wants_device_del = true;
+	works(&d, unplug_mem_main, UNPLUG_MEM, "unplugged",
+	      "DEL_MEM2;device_del;DEL_MEM2;object-del;");
+	keeps.keeps = true;
+	fails(&keeps, unplug_mem_main, ARGS("unplug-mem", "vm1", "--timeout", "2"), 12,
+	      "QEMU did not free it", "DEL_MEM2;device_del;DEL_MEM2;", false, true);
+}
+
+static void pci_is_wanted_back_by_qemu_first(void **state)
+{
+	struct fake_devices d = plugged("vmctl-pci0", UPCALL_CLASS_PCI, 0x100);
+	struct fake_devices refused = d;
+
+	(void)state;
+	d.wants_device_del = true;
+	works(&d, unplug_pci_main, UNPLUG_PCI, "unplugged", "device_del;DEL_PCI2;");
+	refused.del_ret = -EBUSY;
+	fails(&refused, unplug_pci_main, UNPLUG_PCI, 9,
+	      "until the next vmctl unplug-pci", "device_del;DEL_PCI2;", true, true);
+}
+
+static void a_refused_unplug_asks_qemu_for_nothing(void **state)
+{
+	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
+
+	(void)state;
+	d.del_ret = -EBUSY;
+	fails(&d, unplug_mem_main, UNPLUG_MEM, 9, "the guest refused to unplug",
+	      "DEL_MEM2;", true, true);
+	assert_true(d.backend);
+}
+
+static void an_iommu_has_its_endpoints_and_goes_without_them(void **state)
+{
+	struct fake_devices d = {0};
+	struct output o;
+
+	(void)state;
+	works(&d, hotplug_iommu_main,
+	      ARGS("hotplug-iommu", WINDOW, "--endpoint",
+		   "0000:00:02.0-0000:00:02.7=16", "--endpoint", "mmio:0xfeb00a00=5"),
+	      "vm1: plugged virtio-iommu at 0xfeb00c00\n", "ADD_VIOMMU;");
+	works(&d, unplug_iommu_main, ARGS("unplug-iommu", WINDOW),
+	      "vm1: unplugged virtio-iommu", "DEL_VIOMMU;");
+	o = on(&d, hotplug_iommu_main, ARGS("hotplug-iommu", WINDOW), "");
+	check_failure(&o, 2, "at least one --endpoint");
+	o = on(&d, hotplug_iommu_main,
+	       ARGS("hotplug-iommu", WINDOW, "--pci", "00:04.0", "--endpoint",
+		    "00:02.0=1"),
+	       "");
+	check_failure(&o, 2, "--pci, or at --base");
+}
+
+static void endpoints_that_make_no_sense_are_not_taken(void **state)
+{
+	static const char *const bad[] = {
+		"00:02.0",
+		"=1",
+		"00:02.0=",
+		"00:02.8=1",
+		"00:20.0=1",
+		"00:02.7-00:02.0=1",
+		"0:00:02.0-00:3=1",
+		"mmio:=1",
+		"0000:00:02.0-0001:00:03.0=1",
+		"00:02.0=-1",
+		"00:02.0=4294967296",
+	};
+	struct output o;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		o = run(hotplug_iommu_main,
+			ARGS("hotplug-iommu", "vm1", "--endpoint", (char *)bad[i]));
+		if (o.code != 2 || !strstr(o.err, "--endpoint"))
+			fail_msg("%s: %d %s", bad[i], o.code, o.err);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mmio_is_the_guests_half_alone),
+		cmocka_unit_test(a_window_must_be_whole_and_numbers),
+		cmocka_unit_test(what_the_guest_cannot_do_is_not_asked),
+		cmocka_unit_test(a_guest_without_extensions_gets_dragonballs_requests),
+		cmocka_unit_test(what_is_there_already_is_not_taken_back),
+		cmocka_unit_test(a_refusal_leaves_the_guest_alone),
+		cmocka_unit_test(a_reply_of_another_size_is_none),
+		cmocka_unit_test(
+			a_request_that_nobody_answered_is_undone_or_looked_into),
+		cmocka_unit_test(pci_takes_a_free_port_and_the_first_free_name),
+		cmocka_unit_test(properties_have_the_types_that_qmp_wants),
+		cmocka_unit_test(a_device_that_the_guest_refuses_leaves_qemu_too),
+		cmocka_unit_test(what_qemu_refuses_leaves_nothing),
+		cmocka_unit_test(a_signal_is_answered_with_the_way_back),
+		cmocka_unit_test(memory_comes_and_goes_with_its_backend),
+		cmocka_unit_test(what_qemu_keeps_is_asked_for_by_device_del),
+		cmocka_unit_test(pci_is_wanted_back_by_qemu_first),
+		cmocka_unit_test(a_refused_unplug_asks_qemu_for_nothing),
+		cmocka_unit_test(an_iommu_has_its_endpoints_and_goes_without_them),
+		cmocka_unit_test(endpoints_that_make_no_sense_are_not_taken),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Memory that QEMU makes while the guest runs: online as movable, and out again.
+
+load common
+
+setup_file() { boot --qemu -m --qemu 512,slots=4,maxmem=4G; }
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+client() { upcall-client "$(sock)" "$@"; }
+
+MIB=$((1 << 20))
+
+make_dimm() { # make_dimm ID MIB; sets $base
+	qmp object-add "{\"qom-type\": \"memory-backend-memfd\", \"id\": \"ram-$1\", \"share\": true,
+		\"size\": $(($2 * MIB))}"
+	qmp device_add "{\"driver\": \"pc-dimm\", \"id\": \"$1\", \"memdev\": \"ram-$1\"}"
+	base=$(qmp query-memory-devices | python3 -c '
+import json, sys
+print(next(d["data"]["addr"] for d in json.load(sys.stdin) if d["data"]["id"] == sys.argv[1]))' "$1")
+}
+dimms() { qmp query-memory-devices | grep -c '"pc-dimm"\|"dimm"'; }
+no_dimm() { ! qmp query-memory-devices | grep -q "\"id\": \"$1\""; }
+
+payload() { # payload BASE MIB NODE FLAGS
+	python3 -c 'import struct, sys
+print(struct.pack("<QQiI", *(int(v) for v in sys.argv[1:])).hex())' "$1" $(($2 * MIB)) "$3" "$4"
+}
+add() { client raw 0x102 24 "$(payload "$1" "$2" -1 0)"; }
+del() { client raw 0x103 24 "$(payload "$1" "$2" -1 "${3:-0}")"; }
+
+total_mib() { guest "awk '/MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo"; }
+# "state zone" of each block of a range.
+blocks() { # blocks BASE MIB
+	guest "cd /sys/devices/system/memory; for i in \$(seq $(($1 / (128 * MIB))) $((($1 + $2 * MIB - 1) / (128 * MIB)))); do
+		[ -d memory\$i ] && echo \$(cat memory\$i/state memory\$i/valid_zones); done"
+}
+
+@test "one DIMM of one block and one of two: online as movable, used, and out again" {
+	before=$(total_mib)
+	make_dimm one 128
+	first=$base
+	run add "$first" 128
+	expect_match '^ret=0 .* size=0 type=258 ' "$output"
+	make_dimm two 256
+	run add "$base" 256
+	expect_match '^ret=0 ' "$output"
+	expect $((before + 384)) "$(total_mib)"
+	expect 'online Movable
+online Movable
+online Movable' "$(blocks "$first" 384)"
+	# More than the boot's memory has room for.
+	guest 'mkdir -p /tmp/big; mount -t tmpfs -o size=600m tmp /tmp/big
+		head -c 520000000 /dev/zero >/tmp/big/file; rm /tmp/big/file
+		head -c 100000000 /dev/urandom >/tmp/big/file; md5sum /tmp/big/file >/tmp/sum'
+	run del "$base" 256 1
+	expect_match '^ret=0 ' "$output"
+	run del "$first" 128 1
+	expect_match '^ret=0 ' "$output"
+	guest 'md5sum -c /tmp/sum; umount /tmp/big'
+	expect "$before" "$(total_mib)"
+	eventually no_dimm one
+	eventually no_dimm two
+	qmp object-del '{"id": "ram-one"}'
+	qmp object-del '{"id": "ram-two"}'
+}
+
+@test "ranges that cannot be are refused" {
+	make_dimm one 128
+	run add 0 128
+	expect_match '^ret=EADDRINUSE ' "$output"
+	run add $((base + MIB)) 128
+	expect_match '^ret=EINVAL .*blocks of 128 MiB' "$output"
+	run add "$base" 64
+	expect_match '^ret=EINVAL ' "$output"
+	run add "$base" 256
+	expect_match '^ret=ENODEV .*no DIMMs' "$output"
+	run add $((1 << 60)) 128
+	expect_match '^ret=EINVAL ' "$output"
+	run client raw 0x102 24 "$(payload "$base" 128 5 0)"
+	expect_match '^ret=ENODEV .*node 5' "$output"
+	run client raw 0x102 24 "$(payload "$base" 0 -1 0)"
+	expect_match '^ret=EINVAL .*empty' "$output"
+	run del "$base" 128
+	expect_match '^ret=ENODEV ' "$output"
+	add "$base" 128
+	run add "$base" 128
+	expect_match '^ret=EEXIST ' "$output"
+	run del "$base" 256
+	expect_match '^ret=EINVAL ' "$output"
+	del "$base" 128 1
+	qmp object-del '{"id": "ram-one"}'
+}
+
+@test "memory that nobody made is refused, and memory that the guest never took is ejected" {
+	make_dimm never 128
+	run del "$base" 128 1
+	expect_match "^ret=0 " "$output"
+	eventually no_dimm never
+	run add $((1 << 32)) 128
+	expect_match '^ret=ENODEV ' "$output"
+}
+
+@test "a block that cannot go is named, and all of it stays as it was" {
+	make_dimm two 256
+	add "$base" 256
+	block=$((base / (128 * MIB) + 1))
+	# The kernel's own things, which do not move, go there first.
+	guest "cd /sys/devices/system/memory/memory$block
+		echo offline >state; echo online_kernel >state
+		mkdir /tmp/many; mount -t tmpfs -o nr_inodes=0 tmp /tmp/many; cd /tmp/many
+		for d in 1 2 3 4; do mkdir \$d; (cd \$d; seq 10000 | xargs touch); done"
+	before=$(blocks "$base" 256)
+	run del "$base" 256 1
+	expect_match "^ret=EBUSY .*memory$block at " "$output"
+	expect "$before" "$(blocks "$base" 256)"
+	guest 'umount /tmp/many; echo 3 >/proc/sys/vm/drop_caches'
+	run no_dimm two
+	[ "$status" -ne 0 ]
+}
+
+@test "a reloaded module takes out what the one before it had plugged" {
+	make_dimm one 128
+	add "$base" 128
+	guest 'modprobe -r upcall && modprobe upcall'
+	run del "$base" 128 1
+	expect_match '^ret=0 ' "$output"
+	eventually no_dimm one
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# PCI devices that QEMU makes while the guest runs: in, used, and out again.
+
+load common
+
+setup_file() {
+	boot --qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10 \
+		--qemu -device --qemu pcie-root-port,id=rp1,chassis=2,slot=2,addr=0x11
+	truncate -s 64M "$VMCTL_RUN_DIR/disk"
+	BUS0=$(secondary 10)
+	BUS1=$(secondary 11)
+	export BUS0 BUS1
+}
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+client() { upcall-client "$(sock)" "$@"; }
+
+# The guest's own number of the bus behind the root port in that slot.
+secondary() { guest "cat /sys/bus/pci/devices/0000:00:$1.0/secondary_bus_number"; }
+address() { printf '0000:%02x:00.%d' "$1" "${2:-0}"; }
+
+add() { client raw 7 2 "$(printf '%02x%02x' "$1" "$2")"; }
+del() { client raw 8 2 "$(printf '%02x%02x' "$1" "$2")"; }
+eject() { client raw 0x107 8 "$(printf '00000000%02x%02x0100' "$1" "$2")"; }
+
+make_disk() { # make_disk ID BUS [addr=..., multifunction=...]
+	qmp blockdev-add "{\"driver\": \"file\", \"node-name\": \"$1\", \"filename\": \"$VMCTL_RUN_DIR/disk\",
+		\"locking\": \"off\"}"
+	qmp device_add "{\"driver\": \"virtio-blk-pci\", \"id\": \"$1\", \"drive\": \"$1\", \"bus\": \"$2\"}"
+}
+drop_disk() { qmp blockdev-del "{\"node-name\": \"$1\"}"; }
+in_qemu() { qmp query-pci | grep -q "\"qdev_id\": \"$1\""; }
+not_in_qemu() { ! in_qemu "$1"; }
+
+@test "a disk appears with its BARs assigned, holds a file system, and goes in QEMU too" {
+	make_disk d0 rp0
+	run add "$BUS0" 0
+	expect_match '^ret=0 .* size=0 type=7 ' "$output"
+	run guest "awk '\$1 != \"0x0000000000000000\" { n++ } END { print n }' \
+		/sys/bus/pci/devices/$(address "$BUS0")/resource"
+	[ "$output" -ge 2 ]
+	guest 'modprobe virtio_blk; modprobe ext4; true'
+	eventually guest '[ -b /dev/vda ]'
+	guest 'set -e
+		mke2fs /dev/vda >/dev/null; mkdir -p /tmp/mnt; mount -t ext4 /dev/vda /tmp/mnt
+		head -c 4000000 /dev/urandom >/tmp/random; cp /tmp/random /tmp/mnt/file
+		umount /tmp/mnt; mount -t ext4 /dev/vda /tmp/mnt; cmp /tmp/random /tmp/mnt/file; umount /tmp/mnt'
+	qmp device_del '{"id": "d0"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu d0
+	drop_disk d0
+	run guest 'ls /dev/vda'
+	[ "$status" -ne 0 ]
+}
+
+@test "what is not there, or there already, is refused" {
+	run add "$BUS0" 0
+	expect_match '^ret=ENODEV .*no device answers' "$output"
+	run add 99 0
+	expect_match '^ret=ENODEV .*no PCI bus' "$output"
+	run del "$BUS0" 0
+	expect_match '^ret=ENODEV ' "$output"
+	run add 0 $((0x10 << 3))
+	expect_match '^ret=EEXIST ' "$output"
+	run del 0 $((0x10 << 3))
+	expect_match '^ret=EBUSY .*bridge' "$output"
+	run client raw 0x106 8 0000010000000000
+	expect_match '^ret=EINVAL .*segment' "$output"
+	run client raw 0x106 8 0000000000000100
+	expect_match '^ret=EINVAL .*flags' "$output"
+}
+
+@test "the device that carries the connection stays" {
+	run guest 'cd /sys/bus/pci/devices; grep -l 0x1053 */device | cut -d/ -f1'
+	slot=$((16#${output:8:2}))
+	run del 0 $((slot << 3))
+	expect_match '^ret=EBUSY .*connection' "$output"
+	run client connect
+	expect 0 "$status"
+}
+
+@test "an eject that QEMU was not asked for changes nothing" {
+	make_disk d0 rp0
+	add "$BUS0" 0
+	run eject "$BUS0" 0
+	expect_match '^ret=ENODEV .*device_del' "$output"
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS0")"
+	qmp device_del '{"id": "d0"}'
+	eject "$BUS0" 0
+	eventually not_in_qemu d0
+	drop_disk d0
+}
+
+@test "a disk that is mounted and written goes without an oops" {
+	make_disk d0 rp1
+	add "$BUS1" 0
+	eventually guest '[ -b /dev/vda ]'
+	guest 'mkdir -p /tmp/mnt; mke2fs /dev/vda >/dev/null; mount -t ext4 /dev/vda /tmp/mnt
+		dd if=/dev/zero of=/tmp/mnt/file bs=64k count=500 >/dev/null 2>&1 & true'
+	qmp device_del '{"id": "d0"}'
+	run eject "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu d0
+	guest 'umount -l /tmp/mnt'
+	drop_disk d0
+}
+
+@test "a network card and a random number generator, in two slots at once" {
+	qmp netdev_add '{"type": "hubport", "id": "n0", "hubid": 0}'
+	qmp device_add '{"driver": "virtio-net-pci", "id": "net0", "netdev": "n0", "bus": "rp0"}'
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "rng0", "bus": "rp1"}'
+	run add "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	run add "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	guest 'modprobe virtio_net; modprobe virtio-rng; true'
+	eventually guest 'ls -d /sys/class/net/e*'
+	eventually guest 'grep -q virtio /sys/class/misc/hw_random/rng_available'
+	qmp device_del '{"id": "net0"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	qmp device_del '{"id": "rng0"}'
+	run eject "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu net0
+	eventually not_in_qemu rng0
+	qmp netdev_del '{"id": "n0"}'
+}
+
+@test "a reloaded module unplugs what the one before it had plugged" {
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "rng0", "bus": "rp0"}'
+	add "$BUS0" 0
+	guest 'modprobe -r upcall && modprobe upcall && ls /sys/bus/platform/devices | grep upcall-plugged'
+	qmp device_del '{"id": "rng0"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu rng0
+	run guest 'ls /sys/bus/platform/devices'
+	[[ $output != *upcall-plugged* ]]
+}
+
+@test "one hundred rounds of plugging and unplugging one slot" {
+	for round in $(seq 100); do
+		qmp device_add '{"driver": "virtio-rng-pci", "id": "rng0", "bus": "rp0"}' >/dev/null
+		add "$BUS0" 0 >/dev/null
+		qmp device_del '{"id": "rng0"}' >/dev/null
+		eject "$BUS0" 0 >/dev/null
+		not_in_qemu rng0 || eventually not_in_qemu rng0
+	done
+}

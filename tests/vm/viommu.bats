@@ -1,0 +1,175 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A virtio-iommu that the guest learns of while it runs. Behind it are a disk and,
+# in the same slot and therefore the same IOMMU group, QEMU's edu device
+# (docs/specs/edu), which copies from whatever address it is told to.
+
+load common
+
+# QEMU's microvm has 24 windows of virtio-mmio, filled from the highest down, at
+# 0xfeb00000 with the GSIs from 24 (hw/i386/microvm.c): the vsock device's, then this.
+iommu=0xfeb02c00:0x200:46
+slot=0x20:0x20-0x27 # 00:04.x: QEMU's endpoint id is the BDF
+
+setup_file() {
+	trace=$BATS_FILE_TMPDIR/trace
+	export trace
+	truncate -s 16M "$BATS_FILE_TMPDIR/disk"
+	case $VM_KERNEL in
+	6.1) boot ;;
+	*)
+		# MSI-X writes would fault: QEMU's MMIO virtio-iommu reserves no region.
+		boot --machine microvm-pcie --append vmctl.hide=LNRO0005:01 \
+			--qemu -device --qemu virtio-iommu-device,primary-bus=pcie.0 \
+			--qemu -drive --qemu "if=none,id=d0,format=raw,file=$BATS_FILE_TMPDIR/disk" \
+			--qemu -device --qemu virtio-blk-pci,drive=d0,addr=4.0,multifunction=on,iommu_platform=on,disable-legacy=on,vectors=0 \
+			--qemu -device --qemu edu,addr=4.1,multifunction=on,dma_mask=0xffffffff \
+			--qemu -trace --qemu 'virtio_iommu_*' --qemu -D --qemu "$trace"
+		guest 'modprobe virtio_blk'
+		;;
+	esac
+}
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+client() { upcall-client "$(sock)" "$@"; }
+
+needs_driver() { [ "$VM_KERNEL" != 6.1 ] || skip "6.1 has no driver"; }
+
+# The functions that are in an IOMMU group, in one line.
+grouped() { guest 'cd /sys/kernel/iommu_groups && ls */devices 2>/dev/null | grep 0000:' | xargs; }
+
+# Tells the edu device to copy 8 bytes from an I/O address, and waits for the end.
+copy() { # copy ADDRESS
+	guest "bar=\$(sed -n '1s/ .*//p' /sys/bus/pci/devices/0000:00:04.1/resource)
+		echo 1 >/sys/bus/pci/devices/0000:00:04.1/enable
+		printf '\\006\\000' | dd of=/sys/bus/pci/devices/0000:00:04.1/config bs=1 seek=4 conv=notrunc 2>/dev/null
+		devmem \$((bar + 0x80)) 32 $1
+		devmem \$((bar + 0x84)) 32 0
+		devmem \$((bar + 0x88)) 32 0x40000
+		devmem \$((bar + 0x90)) 32 8
+		devmem \$((bar + 0x98)) 32 1
+		until [ \$((\$(devmem \$((bar + 0x98)) 32) & 1)) = 0 ]; do :; done"
+}
+
+faults() { grep -c "no mapping for $1 " "$VMCTL_RUN_DIR/guest/qemu.log" || true; }
+
+# Mappings whose address the guest's disk keeps for as long as it has its driver.
+lasting() {
+	awk '/^virtio_iommu_map / { split($3, a, "="); held[a[2]] = 1 }
+		/^virtio_iommu_unmap / { split($3, a, "="); delete held[a[2]] }
+		END { for (i in held) print i }' "$trace" | sort | head -n 1
+}
+
+@test "6.1 has no driver, and says so" {
+	[ "$VM_KERNEL" = 6.1 ] || skip "this kernel has one"
+	run client add-viommu $iommu $slot
+	expect_match '^ret=EOPNOTSUPP .*reason=".*CONFIG_VIRTIO_IOMMU' "$output"
+	run client del-viommu $iommu
+	expect_match '^ret=EOPNOTSUPP ' "$output"
+	run guest 'dmesg | grep "ADD_VIOMMU refused"'
+	expect_match 'no virtio-iommu driver' "$output"
+	run client connect
+	[[ $output =~ features=(0x[0-9a-f]+) ]]
+	expect 0 $((BASH_REMATCH[1] & 0x80))
+}
+
+@test "what is no virtio-iommu is refused, and the endpoints stay" {
+	needs_driver
+	run client add-viommu 0xfeb02a00:0x200:45 $slot
+	expect_match '^ret=ENODEV .*reason=".+"' "$output"
+	run client add-viommu 0x100000:0x200:46 $slot
+	expect_match '^ret=EADDRINUSE ' "$output"
+	run client add-viommu 0xfeb02e00:0x200:47 $slot # the vsock device
+	expect_match '^ret=ENODEV .*type 19' "$output"
+	run client add-viommu 0xfeb02c00:0x200:4000 $slot
+	expect_match '^ret=ENODEV .*IRQ 4000' "$output"
+	run client del-viommu $iommu
+	expect_match '^ret=ENODEV ' "$output"
+	guest 'dd if=/dev/vda of=/dev/null bs=1M count=1 2>/dev/null'
+	expect '' "$(grouped)"
+}
+
+@test "an endpoint whose disk is in use is not taken" {
+	needs_driver
+	guest 'sleep 1000 </dev/vda >/dev/null 2>&1 & echo $! >/tmp/holder'
+	run client add-viommu $iommu $slot
+	expect_match '^ret=EBUSY .*reason="endpoint 0000:00:04.0: its disk is in use"' "$output"
+	guest 'kill $(cat /tmp/holder)'
+	eventually guest '! kill -0 $(cat /tmp/holder)'
+}
+
+@test "an id that the VMM does not know: all is as before" {
+	needs_driver
+	run client add-viommu $iommu 0x99:0x20-0x27
+	expect_match '^ret=EIO .*reason="endpoint 0000:00:04.[01] is in no IOMMU group' "$output"
+	expect_match ' stuck=0 ' "$output"
+	expect '' "$(grouped)"
+	expect '' "$(guest 'ls /sys/class/iommu')"
+	guest 'dd if=/dev/vda of=/dev/null bs=1M count=1 2>/dev/null'
+}
+
+@test "plugged: the endpoints are in a group behind it, and their DMA is mapped" {
+	needs_driver
+	run client add-viommu $iommu $slot
+	expect_match '^ret=0 ' "$output"
+	expect '0000:00:04.0 0000:00:04.1' "$(grouped)"
+	before=$(grep -c '^virtio_iommu_map ' "$trace")
+	guest 'dd if=/dev/urandom of=/tmp/data bs=64k count=16 2>/dev/null
+		dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null
+		dd if=/dev/vda bs=64k count=16 iflag=direct 2>/dev/null | cmp - /tmp/data'
+	[ "$(grep -c '^virtio_iommu_map ' "$trace")" -gt "$before" ]
+	expect 0 "$(grep -c 'no mapping' "$VMCTL_RUN_DIR/guest/qemu.log" || true)"
+	run client add-viommu $iommu $slot
+	expect_match '^ret=EEXIST ' "$output"
+}
+
+@test "a mapping that is taken away faults" {
+	needs_driver
+	address=$(lasting)
+	[ -n "$address" ]
+	copy "$address"
+	expect 0 "$(faults "$address")"
+	guest 'cd /sys/bus/virtio/drivers/virtio_blk && echo virtio* | tr " " "\n" |
+		grep -v "[*]" | while read -r d; do echo $d >unbind; done'
+	eventually grep -q "^virtio_iommu_unmap .*virt_start=$address " "$trace"
+	copy "$address"
+	[ "$(faults "$address")" -ge 1 ]
+	guest 'cd /sys/bus/pci/drivers/virtio-pci && echo 0000:00:04.0 >unbind && echo 0000:00:04.0 >bind'
+	eventually guest 'test -b /dev/vda'
+}
+
+@test "the next load of the module finds it, and a function that comes back is behind it" {
+	needs_driver
+	needs_module
+	guest 'modprobe -r upcall && modprobe upcall'
+	guest 'echo 1 >/sys/bus/pci/devices/0000:00:04.0/remove; echo 1 >/sys/bus/pci/rescan'
+	expect '0000:00:04.0 0000:00:04.1' "$(grouped)"
+	eventually guest 'dd if=/dev/vda of=/dev/null bs=1M count=1 2>/dev/null'
+}
+
+@test "unplugged: refused while a disk is in use, then the endpoints go on without it" {
+	needs_driver
+	guest 'sleep 1000 </dev/vda >/dev/null 2>&1 & echo $! >/tmp/holder'
+	run client del-viommu $iommu
+	expect_match '^ret=EBUSY ' "$output"
+	expect '0000:00:04.0 0000:00:04.1' "$(grouped)"
+	guest 'kill $(cat /tmp/holder)'
+	eventually guest '! kill -0 $(cat /tmp/holder)'
+	run client del-viommu $iommu
+	expect_match '^ret=0 ' "$output"
+	expect '' "$(grouped)"
+	guest 'dd if=/dev/vda bs=64k count=16 iflag=direct 2>/dev/null | cmp - /tmp/data'
+	run guest 'ls /sys/class/iommu'
+	expect '' "$output"
+}
+
+@test "ten times plugged and unplugged" {
+	needs_driver
+	for _ in {1..10}; do
+		client add-viommu $iommu $slot
+		client del-viommu $iommu
+	done
+	expect '' "$(grouped)"
+	guest 'dd if=/dev/vda bs=64k count=16 iflag=direct 2>/dev/null | cmp - /tmp/data'
+}
