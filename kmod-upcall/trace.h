@@ -8,6 +8,8 @@
 
 #include <linux/tracepoint.h>
 
+/* clang-format off */
+
 /* A request's turn has come. */
 TRACE_EVENT(upcall_request_start,
 	TP_PROTO(u64 request, u32 type),
@@ -45,6 +47,8 @@ TRACE_EVENT(upcall_request_end,
 		  __entry->request, __entry->type, __entry->ret, __entry->kernel_ns,
 		  __entry->total_ns)
 );
+
+/* clang-format on */
 
 #endif
 

@@ -10,7 +10,7 @@ setup_file() {
 	boot --machine microvm \
 		--qemu -drive --qemu "if=none,id=disk,format=raw,file=$BATS_FILE_TMPDIR/disk" \
 		--qemu -device --qemu virtio-blk-device,drive=disk \
-		--qemu -netdev --qemu user,id=net \
+		--qemu -netdev --qemu user,id=net,restrict=on \
 		--qemu -device --qemu virtio-net-device,netdev=net \
 		--qemu -object --qemu rng-builtin,id=rng \
 		--qemu -device --qemu virtio-rng-device,rng=rng
@@ -73,7 +73,7 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	run del "$disk"
 	expect_match '^ret=0 ' "$output"
 	eventually guest '! kill -0 $(cat /tmp/dd.pid)'
-	guest '! test -e /dev/vda; umount /tmp/mnt'
+	guest 'umount /tmp/mnt; ! test -e /dev/vda'
 	run add "$disk"
 	expect_match '^ret=0 ' "$output"
 	eventually guest 'test -b /dev/vda'
@@ -86,7 +86,7 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 		run add "$net"
 		expect_match '^ret=0 ' "$output"
 		eventually guest 'test -e /sys/class/net/eth0'
-		guest 'ifconfig eth0 10.0.2.15 up && ping -c 2 10.0.2.2
+		guest 'ifconfig eth0 10.0.2.15 up && ping -c 2 10.0.2.2 || exit 1
 			ping -A 10.0.2.2 >/dev/null 2>&1 & echo $! >/tmp/ping.pid'
 		run del "$net"
 		expect_match '^ret=0 ' "$output"
@@ -99,7 +99,7 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 		run add "$rng"
 		expect_match '^ret=0 ' "$output"
 		eventually guest 'grep virtio /sys/class/misc/hw_random/rng_current'
-		guest 'test "$(dd if=/dev/hwrng bs=1 count=64 | wc -c)" = 64
+		guest 'test "$(dd if=/dev/hwrng bs=1 count=64 | wc -c)" = 64 || exit 1
 			dd if=/dev/hwrng of=/dev/null bs=1 >/dev/null 2>&1 & echo $! >/tmp/rng.pid'
 		run del "$rng"
 		expect_match '^ret=0 ' "$output"
