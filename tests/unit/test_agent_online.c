@@ -419,12 +419,13 @@ static void the_child_of_a_killed_agent_ends_too(void **state)
 	kill(f->pid, SIGKILL);
 	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
 	close(fd);
+	/* It has the listening socket too, until it ends. */
+	wait_until(waitpid(child, &status, WNOHANG) == child);
 	fflush(NULL);
 	f->pid = fork(); /* for the teardown */
 	if (!f->pid)
 		agent_child(f);
 	close(dial(f));
-	wait_until(waitpid(child, &status, WNOHANG) == child);
 }
 
 /* The teardown sees to it that the agent ends well. */
