@@ -53,8 +53,8 @@ run_block() {
 	local status=0
 	[ -n "$1" ] || { echo "no such block"; return 1; }
 	echo "$1"
-	bash -e -c "$1" </dev/null >block.log 2>&1 3>&- || status=$?
-	cat block.log
+	bash -e -c "$1" </dev/null >"$BATS_TEST_TMPDIR/block.log" 2>&1 3>&- || status=$?
+	cat "$BATS_TEST_TMPDIR/block.log"
 	return $status
 }
 
@@ -95,7 +95,7 @@ run_block() {
 	eventually vmctl ping vm1
 	run_block "$(man_block vmctl.1 'vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
 	run_block "$(man_block vmctl.1 'vmctl devices vm1')"
-	grep -q '^cpu  *3 ' block.log
+	grep -q '^cpu  *3 ' "$BATS_TEST_TMPDIR/block.log"
 	# jq, as far as this example goes.
 	mkdir bin
 	cat >bin/jq <<'END'
@@ -105,7 +105,7 @@ print(json.load(sys.stdin)["after"]["online"])
 END
 	chmod +x bin/jq
 	PATH=$PWD/bin:$PATH run_block "$(man_block vmctl.1 'jq .after.online')"
-	expect '[0]' "$(tail -n 1 block.log)"
+	expect '[0]' "$(tail -n 1 "$BATS_TEST_TMPDIR/block.log")"
 }
 
 @test "vsockd(8): the examples" {
