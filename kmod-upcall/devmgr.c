@@ -17,10 +17,15 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* Adding a class of devices: its file, and its line here. */
+/*
+ * Adding a class of devices: its file, and its line here. Kbuild leaves out what the
+ * kernel has not.
+ */
 static const struct device_class *const classes[] = {
-	[UPCALL_CLASS_CPU] = &cpu_class,       [UPCALL_CLASS_MMIO] = &mmio_class,
-	[UPCALL_CLASS_PCI] = &pci_class,       [UPCALL_CLASS_MEM] = &mem_class,
+	[UPCALL_CLASS_CPU] = &cpu_class,
+	[UPCALL_CLASS_MMIO] = &mmio_class,
+	[UPCALL_CLASS_PCI] = IS_ENABLED(CONFIG_PCI) ? &pci_class : NULL,
+	[UPCALL_CLASS_MEM] = IS_ENABLED(CONFIG_MEMORY_HOTPLUG) ? &mem_class : NULL,
 	[UPCALL_CLASS_VIOMMU] = &viommu_class,
 };
 
