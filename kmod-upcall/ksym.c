@@ -11,9 +11,11 @@
 
 #include <linux/cpu.h>
 #include <linux/device.h>
+#include <linux/iommu.h>
 #include <linux/kallsyms.h>
-#include <linux/memory.h>
 #include <linux/kprobes.h>
+#include <linux/memory.h>
+#include <linux/mutex.h>
 #include <linux/static_call.h>
 
 #include <asm/cpu.h>
@@ -41,7 +43,7 @@ static const char *missing[KSYM_GROUPS];
 	call(CPU, cpus_write_unlock)           \
 	call(CPU, arch_match_cpu_phys_id)      \
 	call(NODE, numa_set_node)              \
-	call(NODE, kallsyms_lookup_name)       \
+	call(DATA, kallsyms_lookup_name)       \
 	call(GSI, mp_map_gsi_to_irq)           \
 	call(MEM, walk_memory_blocks)          \
 	call(MEM, device_online)               \
@@ -63,6 +65,7 @@ static const char *const consequence[KSYM_GROUPS] = {
 	[KSYM_NODE] = "CPUs cannot be given a node",
 	[KSYM_MEM] = "requests to plug memory will be refused",
 	[KSYM_GSI] = "MMIO devices cannot have IRQs above 15",
+	[KSYM_DATA] = "CPUs cannot be given a node, and there are no virtio-iommus",
 };
 /* clang-format on */
 
@@ -84,6 +87,9 @@ static const struct {
 } symbols[] = {LOOKED_UP(TABLE_ENTRY)};
 
 static s16 *apicid_to_node; /* [MAX_LOCAL_APIC] */
+#if COMPAT_IOMMU_PROBE_LOCK
+static struct mutex *iommu_probe_lock;
+#endif
 
 #ifdef CONFIG_KPROBES
 static unsigned long look_up(const char *name)
@@ -103,6 +109,26 @@ static unsigned long look_up(const char *name)
 	return 0;
 }
 #endif
+
+/* No kprobe finds data, and the kernel knows its names with CONFIG_KALLSYMS_ALL. */
+static void *look_up_datum(enum ksym_group group, const char *name)
+{
+	unsigned long address = 0;
+
+	if (!missing[KSYM_DATA])
+		address = CALL(kallsyms_lookup_name)(name);
+	if (!address && !missing[group])
+		missing[group] = name;
+	return (void *)address;
+}
+
+static void look_up_data(void)
+{
+	apicid_to_node = look_up_datum(KSYM_NODE, "__apicid_to_node");
+#if COMPAT_IOMMU_PROBE_LOCK
+	iommu_probe_lock = look_up_datum(KSYM_IOMMU, "iommu_probe_device_lock");
+#endif
+}
 
 void ksym_init(void)
 {
@@ -124,12 +150,7 @@ void ksym_init(void)
 	/* Memory needs the first of the locks too. */
 	if (!missing[KSYM_MEM])
 		missing[KSYM_MEM] = missing[KSYM_CPU];
-	if (missing[KSYM_NODE])
-		return;
-	/* Data, which no kprobe finds (CONFIG_KALLSYMS_ALL). */
-	apicid_to_node = (s16 *)CALL(kallsyms_lookup_name)("__apicid_to_node");
-	if (!apicid_to_node)
-		missing[KSYM_NODE] = "__apicid_to_node";
+	look_up_data();
 }
 
 static void set_node_of_id(u32 apic_id, int node)
@@ -138,6 +159,10 @@ static void set_node_of_id(u32 apic_id, int node)
 }
 
 #else /* built in */
+
+#if COMPAT_IOMMU_PROBE_LOCK
+static struct mutex *const iommu_probe_lock = &iommu_probe_device_lock;
+#endif
 
 #define CALL(name)	    name
 #define REGISTER_CALL(name) name
@@ -225,3 +250,23 @@ int ksym_map_gsi(u32 gsi, unsigned int flags, struct irq_alloc_info *info)
 {
 	return CALL(mp_map_gsi_to_irq)(gsi, flags, info);
 }
+
+#if COMPAT_IOMMU_PROBE_LOCK
+void ksym_lock_iommu_probe(void)
+{
+	mutex_lock(iommu_probe_lock);
+}
+
+void ksym_unlock_iommu_probe(void)
+{
+	mutex_unlock(iommu_probe_lock);
+}
+#else
+void ksym_lock_iommu_probe(void)
+{
+}
+
+void ksym_unlock_iommu_probe(void)
+{
+}
+#endif

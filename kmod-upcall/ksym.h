@@ -18,11 +18,13 @@ enum ksym_group {
 	KSYM_NODE,
 	KSYM_MEM,
 	KSYM_GSI,
+	KSYM_DATA, /* all but functions: for ksym.c itself */
+	KSYM_IOMMU,
 	KSYM_GROUPS,
 };
 
 /*
- * The name of a function of the group that was not found, or NULL. What belongs to
+ * The name of a symbol of the group that was not found, or NULL. What belongs to
  * a group may not be called unless this returned NULL for it.
  */
 const char *ksym_missing(enum ksym_group group);
@@ -80,5 +82,13 @@ int ksym_walk_memory_blocks(u64 base, u64 size, void *data,
 			    int (*func)(struct memory_block *block, void *data));
 int ksym_device_online(struct device *device);
 int ksym_device_offline(struct device *device);
+
+/*
+ * KSYM_IOMMU. iommu_probe_device_lock, under which iommu_fwspec_init() and
+ * iommu_fwspec_add_ids() are called (drivers/iommu/iommu.c, dev_iommu_get()). Where the
+ * kernel does not declare it, nothing is taken. May sleep.
+ */
+void ksym_lock_iommu_probe(void);
+void ksym_unlock_iommu_probe(void);
 
 #endif

@@ -20,11 +20,12 @@
 
 #include "class.h"
 #include "compat.h"
+#include "ksym.h"
 #include "plugged.h"
 #include "viommu_endpoint.h"
 #include "window.h"
 
-#if IS_ENABLED(CONFIG_VIRTIO_IOMMU) && IS_ENABLED(CONFIG_PCI)
+#if COMPAT_VIOMMU
 
 #define DEVICE_NAME "virtio-mmio"
 #define DRIVER_NAME "virtio_iommu"
@@ -127,6 +128,10 @@ static int check_add(const struct request *request, struct report *report)
 	const struct request_mmio *mmio = &request->viommu.mmio;
 	int ret;
 
+	if (ksym_missing(KSYM_IOMMU))
+		return fail(report, -EOPNOTSUPP,
+			    "this kernel does not let a module find %s",
+			    ksym_missing(KSYM_IOMMU));
 	ret = check_where(request, report);
 	if (ret)
 		return ret;
@@ -386,7 +391,7 @@ static bool viommu_present(const struct upcall_list_entry *entry)
 
 static u32 viommu_features(void)
 {
-	return UPCALL_FEATURE_VIOMMU;
+	return ksym_missing(KSYM_IOMMU) ? 0 : UPCALL_FEATURE_VIOMMU;
 }
 
 const struct device_class viommu_class = {

@@ -3,7 +3,7 @@
 
 #include "compat.h"
 
-#if IS_ENABLED(CONFIG_VIRTIO_IOMMU) && IS_ENABLED(CONFIG_PCI)
+#if COMPAT_VIOMMU
 
 #include <linux/blkdev.h>
 #include <linux/device.h>
@@ -16,6 +16,7 @@
 #include <linux/virtio.h>
 #include <linux/virtio_ids.h>
 
+#include "ksym.h"
 #include "plugged.h"
 #include "viommu_endpoint.h"
 
@@ -125,11 +126,14 @@ static int function_appears(struct notifier_block *block, unsigned long action,
 	iommu = find_iommu(function, &id);
 	if (!iommu)
 		return NOTIFY_DONE;
+	ksym_lock_iommu_probe();
 	ret = iommu_fwspec_init(&function->dev, iommu);
 	if (!ret)
 		ret = iommu_fwspec_add_ids(&function->dev, &id, 1);
-	if (ret) {
+	if (ret)
 		iommu_fwspec_free(&function->dev);
+	ksym_unlock_iommu_probe();
+	if (ret) {
 		pci_warn(function, "not put behind its virtio-iommu: %pe\n",
 			 ERR_PTR(ret));
 	}

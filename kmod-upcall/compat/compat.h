@@ -6,7 +6,9 @@
 #ifndef UPCALL_COMPAT_H
 #define UPCALL_COMPAT_H
 
+#include <linux/errno.h>
 #include <linux/kconfig.h>
+#include <linux/types.h>
 
 #include "compat_config.h"
 
@@ -39,6 +41,43 @@
 #define COMPAT_CPU_NUMBERS_FIXED 1
 #else
 #define COMPAT_CPU_NUMBERS_FIXED 0
+#endif
+
+/*
+ * Before 6.11, iommu_fwspec_init() is told the driver's operations and not only whose
+ * they are. Debian's 6.1 has no virtio-iommu driver for x86, and the other kernels in
+ * between nobody has asked for.
+ */
+#if IS_ENABLED(CONFIG_VIRTIO_IOMMU) && IS_ENABLED(CONFIG_PCI) && \
+	!defined(HAVE_IOMMU_FWSPEC_OPS)
+#define COMPAT_VIOMMU 1
+#else
+#define COMPAT_VIOMMU 0
+#endif
+
+/* What guards a device's iommu_fwspec, where a kernel declares it (linux/iommu.h). */
+#if defined(HAVE_IOMMU_PROBE_DEVICE_LOCK) && IS_ENABLED(CONFIG_IOMMU_API)
+#define COMPAT_IOMMU_PROBE_LOCK 1
+#else
+#define COMPAT_IOMMU_PROBE_LOCK 0
+#endif
+
+/* Kernels that cannot let go of memory declare no function that does. */
+#ifndef CONFIG_MEMORY_HOTREMOVE
+static inline int offline_and_remove_memory(u64 start, u64 size)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+/* Kernels without memory hotplug; ksym.c does not find it there either. */
+#ifndef CONFIG_MEMORY_HOTPLUG
+struct memory_block;
+static inline int walk_memory_blocks(unsigned long start, unsigned long size, void *arg,
+				     int (*func)(struct memory_block *, void *))
+{
+	return -EOPNOTSUPP;
+}
 #endif
 
 /* What kernel_bind() takes for an address; before, it was a plain sockaddr. */
