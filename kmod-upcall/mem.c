@@ -16,6 +16,7 @@
 #include <linux/notifier.h>
 
 #include "class.h"
+#include "compat.h"
 #include "ksym.h"
 #include "plugged.h"
 #include "qemu_mem.h"
@@ -141,11 +142,11 @@ static int check_range(u64 base, u64 size, struct report *report)
 static int check_there(u64 base, u64 size, struct report *report)
 {
 	static const u64 patterns[] = {0x5aa55aa5c33cc33c, 0xa55aa55a3cc33cc3};
-	u64 address, *word;
+	u64 address, *word, outside;
 	bool kept = true;
 	size_t i;
 
-	if (qemu_mem_available() && qemu_mem_covered(base, size) != size)
+	if (qemu_mem_available() && qemu_mem_covered(base, size, &outside) != size)
 		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,
 				   "QEMU has no DIMMs that fill %#llx bytes at %#llx",
 				   size, base);
@@ -317,14 +318,31 @@ static bool is_ram(u64 base, u64 size)
 	       REGION_DISJOINT;
 }
 
+static int check_eject(u64 base, u64 size, struct report *report)
+{
+	u64 outside;
+
+	if (!qemu_mem_available())
+		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+				   "this machine has no registers of QEMU's to eject "
+				   "memory");
+	qemu_mem_covered(base, size, &outside);
+	if (outside)
+		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
+				   "a DIMM goes as a whole, and has %#llx bytes outside "
+				   "%#llx bytes at %#llx",
+				   outside, size, base);
+	return 0;
+}
+
 /* DIMMs that QEMU has made and this kernel never took can be given back. */
 static int del_unknown(const struct request *request, struct report *report)
 {
-	u64 base = request->mem.base, size = request->mem.size;
+	u64 base = request->mem.base, size = request->mem.size, outside;
 	int ret;
 
 	if (!request->eject || is_ram(base, size) ||
-	    qemu_mem_covered(base, size) != size)
+	    qemu_mem_covered(base, size, &outside) != size)
 		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,
 				   "no memory was plugged at %#llx", base);
 	ret = qemu_mem_eject(base, size);
@@ -343,10 +361,9 @@ static int mem_del(const struct request *request, struct report *report)
 	ret = check_usable(report);
 	if (ret)
 		return ret;
-	if (request->eject && !qemu_mem_available())
-		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
-				   "this machine has no registers of QEMU's to eject "
-				   "memory");
+	ret = request->eject ? check_eject(base, size, report) : 0;
+	if (ret)
+		return ret;
 	if (!plugged_find(UPCALL_CLASS_MEM, base, &entry, 1))
 		return del_unknown(request, report);
 	if (le64_to_cpu(entry.mem.size) != size)

@@ -70,39 +70,46 @@ bool qemu_mem_available(void)
 	return available;
 }
 
-/* Selects the slot; whether its DIMM lies within the range, and how long it is. */
-static bool lies_within(u32 slot, u64 start, u64 size, u64 *dimm_size)
+/*
+ * Selects the slot. How many bytes of its DIMM are in the range, and how many are not.
+ */
+static u64 overlap(u32 slot, u64 start, u64 size, u64 *outside)
 {
-	u64 address;
+	u64 first, end, dimm_size;
 
+	*outside = 0;
 	select(slot);
 	if (!(inb(PORT + REG_STATUS) & STATUS_ENABLED))
-		return false;
-	address = read_64(REG_ADDRESS);
-	*dimm_size = read_64(REG_SIZE);
-	return address >= start && *dimm_size <= size &&
-	       address - start <= size - *dimm_size;
+		return 0;
+	first = read_64(REG_ADDRESS);
+	dimm_size = read_64(REG_SIZE);
+	end = min(first + dimm_size, start + size);
+	if (max(first, start) >= end)
+		return 0;
+	*outside = dimm_size - (end - max(first, start));
+	return end - max(first, start);
 }
 
-u64 qemu_mem_covered(u64 start, u64 size)
+u64 qemu_mem_covered(u64 start, u64 size, u64 *outside)
 {
-	u64 covered = 0, dimm_size;
+	u64 covered = 0, rest;
 	u32 slot;
 
+	*outside = 0;
 	for (slot = 0; slot < SLOT_MAX; slot++) {
-		if (lies_within(slot, start, size, &dimm_size))
-			covered += dimm_size;
+		covered += overlap(slot, start, size, &rest);
+		*outside += rest;
 	}
 	return covered;
 }
 
 int qemu_mem_eject(u64 start, u64 size)
 {
-	u64 dimm_size;
+	u64 outside;
 	u32 slot;
 
 	for (slot = 0; slot < SLOT_MAX; slot++) {
-		if (!lies_within(slot, start, size, &dimm_size))
+		if (!overlap(slot, start, size, &outside) || outside)
 			continue;
 		outb(CONTROL_EJECT, PORT + REG_CONTROL);
 		if (inb(PORT + REG_STATUS) & STATUS_ENABLED)

@@ -17,8 +17,11 @@ void qemu_mem_exit(void);
 
 bool qemu_mem_available(void);
 
-/* Bytes of the DIMMs that lie wholly within the range. */
-u64 qemu_mem_covered(u64 start, u64 size);
+/*
+ * Bytes of the range that DIMMs fill; in *outside, how many bytes the same DIMMs have
+ * outside it.
+ */
+u64 qemu_mem_covered(u64 start, u64 size, u64 *outside);
 
 /*
  * Has QEMU free the DIMMs that lie wholly within the range, which the kernel must have

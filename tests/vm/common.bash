@@ -47,6 +47,15 @@ kernel_release() {
 # The guest's own view of its CPUs: "online present", as the kernel lists them.
 cpus() { guest 'cat /sys/devices/system/cpu/online /sys/devices/system/cpu/present' | xargs; }
 
+# What LIST has, in the words of upcall-events.
+list() {
+	upcall-client "$(sock)" list | python3 -c '
+import json, sys
+for e in json.load(sys.stdin)["entries"]:
+    print("class=%(class)s key=%(key)#x type=%(type)#x request=%(request)d "
+          "boot_ns=%(boot_ns)d bytes=%(bytes)s" % e)'
+}
+
 # How many vCPUs QEMU has.
 vcpus() { qmp query-cpus-fast | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'; }
 

@@ -4,7 +4,7 @@
 
 load common
 
-setup_file() { boot --qemu -m --qemu 512,slots=4,maxmem=4G; }
+setup_file() { boot --qemu -m --qemu 512,slots=4,maxmem=10G; }
 teardown_file() { halt; }
 teardown() { vm check guest; }
 
@@ -121,10 +121,34 @@ online Movable' "$(blocks "$first" 384)"
 }
 
 @test "a reloaded module takes out what the one before it had plugged" {
+	needs_module
 	make_dimm one 128
 	add "$base" 128
 	guest 'modprobe -r upcall && modprobe upcall'
 	run del "$base" 128 1
 	expect_match '^ret=0 ' "$output"
 	eventually no_dimm one
+}
+
+@test "a DIMM plugged in 45 pieces: LIST and the dump have them all, and they go one by one" {
+	before=$(total_mib)
+	had=$(list)
+	make_dimm large 5760
+	for i in {0..44}; do
+		add $((base + i * 128 * MIB)) 128
+	done
+	expect $((before + 5760)) "$(total_mib)"
+	# Five parts of the one, two messages of the other.
+	run list
+	expect $((45 + $(grep -c . <<<"$had"))) "${#lines[@]}"
+	expect "$output" "$(guest 'upcall-events list')"
+	run del "$base" 128 1
+	expect_match '^ret=EINVAL .*a DIMM goes as a whole' "$output"
+	for i in {44..0}; do
+		del $((base + i * 128 * MIB)) 128
+	done
+	expect "$had" "$(list)"
+	expect "$before" "$(total_mib)"
+	del "$base" 5760 1
+	eventually no_dimm large
 }

@@ -33,15 +33,6 @@ heard() { # heard COUNT: that many events, in words
 	guest 'cat /tmp/events'
 }
 
-# LIST in the words of upcall-events.
-list() {
-	client list | python3 -c '
-import json, sys
-for e in json.load(sys.stdin)["entries"]:
-    print("class=%(class)s key=%(key)#x type=%(type)#x request=%(request)d "
-          "boot_ns=%(boot_ns)d bytes=%(bytes)s" % e)'
-}
-
 @test "each plug, unplug and refusal is an event, with the request's number" {
 	create 1
 	listen 3
