@@ -146,13 +146,17 @@ $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
+$(O)/tests/vm/guest/hold-pages: $(O)/tests/vm/guest/hold-pages.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
+
 # kbuild writes beside the sources it is given, so it is given a copy.
 $(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module
 	$(call say,KBUILD,$@)
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
 $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
-		$(O)/tests/vm/guest/upcall-events $$(wildcard tests/vm/guest/*)
+		$(O)/tests/vm/guest/upcall-events $(O)/tests/vm/guest/hold-pages $$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
 

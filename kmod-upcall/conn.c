@@ -13,8 +13,10 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/net.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/socket.h>
+#include <linux/spinlock.h>
 #include <linux/uio.h>
 #include <linux/wait_bit.h>
 #include <linux/workqueue.h>
@@ -39,6 +41,7 @@ struct conn {
 	struct delayed_work io;
 	struct work_struct work;
 	unsigned int done;	/* bytes of the message received or sent */
+	bool cut;		/* its request hung, and it was told so */
 	bool timed;		/* whether the deadline counts */
 	unsigned long deadline; /* in jiffies */
 	/* The socket's own callbacks, while ours stand in. */
@@ -51,6 +54,7 @@ struct conn {
 };
 
 unsigned int conn_timeout_ms = 10000;
+unsigned int conn_request_timeout_ms = 300000;
 unsigned int conn_max = 64;
 
 static struct {
@@ -64,6 +68,13 @@ static struct {
 	.lock = __MUTEX_INITIALIZER(conns.lock),
 	.list = LIST_HEAD_INIT(conns.list),
 };
+
+/* The request at work. */
+static struct {
+	spinlock_t lock;
+	const struct conn *conn; /* whose it is, NULL: none */
+	unsigned long began;	 /* in jiffies */
+} turn = {.lock = __SPIN_LOCK_UNLOCKED(turn.lock)};
 
 /*
  * All four callbacks. They come from the transport's receive work with the socket
@@ -229,6 +240,32 @@ static bool client_gone(const struct conn *conn)
 	       READ_ONCE(vsock_sk(sk)->peer_shutdown) & RCV_SHUTDOWN;
 }
 
+static void begin_turn(const struct conn *conn)
+{
+	spin_lock(&turn.lock);
+	turn.conn = conn;
+	turn.began = jiffies;
+	spin_unlock(&turn.lock);
+}
+
+/*
+ * How many jiffies are left until the request at work hangs, 0: it does;
+ * MAX_SCHEDULE_TIMEOUT: it may take any time. Most of the kernel's calls that plug and
+ * unplug wait for a driver, and a driver for its device, without a limit.
+ */
+static long until_hung(const struct conn **who)
+{
+	unsigned int ms = READ_ONCE(conn_request_timeout_ms);
+	long left = ms ? msecs_to_jiffies(ms) : MAX_SCHEDULE_TIMEOUT;
+
+	spin_lock(&turn.lock);
+	*who = turn.conn;
+	if (turn.conn && ms)
+		left = max(left - (long)(jiffies - turn.began), 0L);
+	spin_unlock(&turn.lock);
+	return left;
+}
+
 static void request_work(struct work_struct *work)
 {
 	struct conn *conn = container_of(work, struct conn, work);
@@ -247,7 +284,9 @@ static void request_work(struct work_struct *work)
 		pr_warn_ratelimited("dropped a request: %s\n", refusal);
 		devmgr_refuse(&conn->request, &conn->reply, -ECANCELED, refusal);
 	} else {
+		begin_turn(conn);
 		devmgr_handle(&conn->request, &conn->reply);
+		begin_turn(NULL);
 	}
 	begin_send(conn);
 	mod_delayed_work(conns.io, &conn->io, 0);
@@ -269,6 +308,41 @@ static void close_conn(struct conn *conn)
 	kfree(conn);
 	if (atomic_dec_and_test(&conns.count))
 		wake_up_var(&conns.count);
+}
+
+/*
+ * In CONN_WORKING: looks again when the request at work has hung. Then those that wait
+ * for their turn are refused; its own client, who has no use for a reply that somebody
+ * else writes, loses the connection. Returns whether there is a reply to send.
+ */
+static bool wait_for_turn(struct conn *conn)
+{
+	unsigned int seconds = READ_ONCE(conn_request_timeout_ms) / 1000;
+	const struct conn *who;
+	long left = until_hung(&who);
+	char text[80];
+
+	if (left == MAX_SCHEDULE_TIMEOUT || conn->cut)
+		return false;
+	if (left) {
+		queue_delayed_work(conns.io, &conn->io, left);
+		return false;
+	}
+	if (who == conn) {
+		pr_warn("a request has not ended in %u s: closed its connection\n",
+			seconds);
+		conn->cut = true;
+		kernel_sock_shutdown(conn->sock, SHUT_RDWR);
+		return false;
+	}
+	if (!cancel_work(&conn->work)) { /* it is at work by now, or done */
+		queue_delayed_work(conns.io, &conn->io, HZ);
+		return false;
+	}
+	scnprintf(text, sizeof(text), "another request has not ended in %u s", seconds);
+	devmgr_refuse(&conn->request, &conn->reply, -EBUSY, text);
+	begin_send(conn);
+	return true;
 }
 
 static bool expired(const struct conn *conn)
@@ -311,9 +385,9 @@ static void io_work(struct work_struct *work)
 	do {
 		/* Pairs with begin_send(): with the state comes the reply. */
 		state = smp_load_acquire(&conn->state);
-		if (state == CONN_WORKING)
+		if (state == CONN_WORKING && !wait_for_turn(conn))
 			return;
-		ret = step(conn, state);
+		ret = state == CONN_WORKING ? 1 : step(conn, state);
 	} while (ret > 0);
 
 	if (ret < 0 || READ_ONCE(conns.stopping)) {

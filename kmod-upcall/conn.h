@@ -18,6 +18,12 @@ struct socket;
  */
 extern unsigned int conn_timeout_ms;
 
+/*
+ * After that many milliseconds at work, a request is taken to hang; 0: never. It is not
+ * ended, which nothing can do to the kernel's calls.
+ */
+extern unsigned int conn_request_timeout_ms;
+
 /* How many connections there may be; those beyond it are closed. */
 extern unsigned int conn_max;
 

@@ -89,6 +89,7 @@ static int dispatch(const struct request *request, union message *reply,
 		    struct report *report)
 {
 	const struct device_class *class = class_find(request->type->class_number);
+	int ret;
 
 	switch (request->type->op) {
 	case REQUEST_ADD:
@@ -97,8 +98,11 @@ static int dispatch(const struct request *request, union message *reply,
 			return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 					   "%s: this kernel was built without it",
 					   request->type->name);
-		return request->type->op == REQUEST_ADD ? class->add(request, report)
-							: class->del(request, report);
+		plugged_hold();
+		ret = request->type->op == REQUEST_ADD ? class->add(request, report)
+						       : class->del(request, report);
+		plugged_release();
+		return ret;
 	case REQUEST_LIST:
 		plugged_list(request->start, &reply->reply.list);
 		return 0;

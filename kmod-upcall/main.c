@@ -17,6 +17,12 @@ module_param_named(timeout_ms, conn_timeout_ms, uint, 0644);
 MODULE_PARM_DESC(timeout_ms, "Milliseconds a client has to finish a message it began, "
 			     "0 for any time (default 10000)");
 
+module_param_named(request_timeout_ms, conn_request_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(request_timeout_ms,
+		 "Milliseconds after which a request is taken to hang: its connection "
+		 "is closed and those that wait are refused, 0 for never "
+		 "(default 300000)");
+
 module_param_named(max_connections, conn_max, uint, 0644);
 MODULE_PARM_DESC(max_connections, "Connections at the same time (default 64)");
 

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "upcall: " fmt
 
 #include <linux/acpi.h>
+#include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
@@ -14,18 +15,27 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/notifier.h>
+#include <linux/sched/signal.h>
+#include <linux/workqueue.h>
 
 #include "class.h"
 #include "compat.h"
 #include "ksym.h"
 #include "plugged.h"
 #include "qemu_mem.h"
+#include "window.h"
+
+/*
+ * offline_pages() tries for ever to move a page that somebody holds, and would keep
+ * every other request waiting. For one block it may try this long.
+ */
+#define OFFLINE_LIMIT (10 * HZ)
 
 /* A range that is being added, whose blocks nobody may online but us. */
 static struct {
 	unsigned long first_pfn;
 	unsigned long end_pfn; /* 0: none */
-	bool ours;	       /* it is us now */
+	bool ours;	       /* it is us now; with device_hotplug_lock */
 } adding;
 
 /* Kernels may online new memory by themselves, in a zone it cannot leave again. */
@@ -43,50 +53,96 @@ static int veto(struct notifier_block *self, unsigned long action, void *data)
 
 static struct notifier_block veto_notifier = {.notifier_call = veto};
 
-struct progress {
-	u64 failed_at; /* address of the block that failed */
-	u64 blocks;    /* that were changed before it */
+/* A walk over the blocks of a range. */
+struct walk {
+	u64 base;
+	unsigned long *taken; /* a bit for each block that was taken offline, or
+			       * that is to come online; NULL: all of them */
+	u64 failed_at;	      /* address of the block that failed */
+	u32 blocks;	      /* that were changed before it */
+	struct delayed_work limit;
+	struct task_struct *task; /* that walks */
 };
+
+static u64 address_of(const struct memory_block *block)
+{
+	return (u64)block->start_section_nr << SECTION_SIZE_BITS;
+}
+
+static u64 index_of(const struct memory_block *block, const struct walk *walk)
+{
+	return (address_of(block) - walk->base) / memory_block_size_bytes();
+}
 
 static int online_block(struct memory_block *block, void *data)
 {
-	struct progress *progress = data;
+	struct walk *walk = data;
 	int ret;
 
+	if (walk->taken && !test_bit(index_of(block, walk), walk->taken))
+		return 0;
 	block->online_type = MMOP_ONLINE_MOVABLE;
+	WRITE_ONCE(adding.ours, true);
 	ret = ksym_device_online(&block->dev);
+	WRITE_ONCE(adding.ours, false);
 	/* 1: it is online already. */
 	if (ret < 0) {
-		progress->failed_at = (u64)block->start_section_nr << SECTION_SIZE_BITS;
+		walk->failed_at = address_of(block);
 		return ret;
 	}
-	progress->blocks++;
+	walk->blocks++;
 	return 0;
+}
+
+/* What offline_pages() looks at; a worker gets no signal otherwise. */
+static void limit_work(struct work_struct *work)
+{
+	struct walk *walk = container_of(to_delayed_work(work), struct walk, limit);
+
+	set_tsk_thread_flag(walk->task, TIF_SIGPENDING);
 }
 
 static int offline_block(struct memory_block *block, void *data)
 {
-	struct progress *progress = data;
-	int ret = ksym_device_offline(&block->dev);
+	struct walk *walk = data;
+	int ret;
 
+	mod_delayed_work(system_wq, &walk->limit, OFFLINE_LIMIT);
+	ret = ksym_device_offline(&block->dev);
 	if (ret < 0) {
-		progress->failed_at = (u64)block->start_section_nr << SECTION_SIZE_BITS;
+		walk->failed_at = address_of(block);
 		return ret;
 	}
-	progress->blocks++;
+	/* 1: it is offline already, and stays so if the others come back. */
+	if (ret == 0) {
+		set_bit(index_of(block, walk), walk->taken);
+		walk->blocks++;
+	}
 	return 0;
 }
 
-static int walk(u64 base, u64 size, walk_memory_blocks_func_t change,
-		struct progress *progress)
+static int walk_blocks(struct walk *walk, u64 size, walk_memory_blocks_func_t change)
 {
 	int ret;
 
-	*progress = (struct progress){0};
+	walk->blocks = 0;
 	ksym_lock_device_hotplug();
-	ret = ksym_walk_memory_blocks(base, size, progress, change);
+	ret = ksym_walk_memory_blocks(walk->base, size, walk, change);
 	ksym_unlock_device_hotplug();
 	return ret;
+}
+
+static int walk_offline(struct walk *walk, u64 size)
+{
+	int ret;
+
+	walk->task = current;
+	INIT_DELAYED_WORK_ONSTACK(&walk->limit, limit_work);
+	ret = walk_blocks(walk, size, offline_block);
+	cancel_delayed_work_sync(&walk->limit);
+	destroy_delayed_work_on_stack(&walk->limit);
+	flush_signals(current);
+	return ret == -EINTR ? -EBUSY : ret;
 }
 
 static const char *block_name(u64 address, char *text, size_t size)
@@ -116,6 +172,11 @@ static int check_usable(struct report *report)
 	return 0;
 }
 
+static int is_registered(struct resource *resource, void *data)
+{
+	return 1;
+}
+
 static int check_range(u64 base, u64 size, struct report *report)
 {
 	struct range pluggable = mhp_get_pluggable_range(true);
@@ -130,11 +191,13 @@ static int check_range(u64 base, u64 size, struct report *report)
 		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
 				   "this kernel takes memory from %#llx to %#llx",
 				   pluggable.start, pluggable.end);
-	if (!request_mem_region(base, size, KBUILD_MODNAME))
+	if (window_is_apic(base, base + size - 1) ||
+	    walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, base, base + size - 1,
+				NULL, is_registered) > 0)
 		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
-				   "a part of %#llx bytes at %#llx is in use", size,
-				   base);
-	release_mem_region(base, size);
+				   "a part of %#llx bytes at %#llx is registered as "
+				   "something else",
+				   size, base);
 	return 0;
 }
 
@@ -186,42 +249,36 @@ static int pick_node(s32 wanted, u64 base, struct report *report)
 /* Adds the memory, every block of it offline. */
 static int add_offline(int node, u64 base, u64 size)
 {
-	int ret;
-
 	WRITE_ONCE(adding.first_pfn, PFN_DOWN(base));
 	WRITE_ONCE(adding.end_pfn, PFN_DOWN(base + size));
-	ret = add_memory(node, base, size, MHP_NONE);
-	return ret;
+	return add_memory(node, base, size, MHP_NONE);
 }
 
-static void stop_veto(void)
-{
-	WRITE_ONCE(adding.end_pfn, 0);
-	WRITE_ONCE(adding.ours, false);
-}
+static int remove_blocks(u64 base, u64 size, struct report *report);
 
 static int plug(int node, u64 base, u64 size, struct report *report)
 {
-	struct progress progress;
+	struct walk walk = {.base = base};
+	struct report later;
 	char name[48];
 	int ret;
 
 	ret = add_offline(node, base, size);
 	if (ret) {
-		stop_veto();
-		return report_fail(report, REPORT_NO_ENTRY, ret,
-				   "adding %#llx bytes at %#llx failed with %pe", size,
-				   base, ERR_PTR(ret));
+		report_fail(report, REPORT_NO_ENTRY, ret,
+			    "adding %#llx bytes at %#llx failed with %pe", size, base,
+			    ERR_PTR(ret));
+		goto end;
 	}
-	WRITE_ONCE(adding.ours, true);
-	ret = walk(base, size, online_block, &progress);
-	stop_veto();
+	ret = walk_blocks(&walk, size, online_block);
 	if (!ret)
-		return 0;
+		goto end;
 	report_fail(report, REPORT_NO_ENTRY, ret, "%s could not be brought online: %pe",
-		    block_name(progress.failed_at, name, sizeof(name)), ERR_PTR(ret));
-	if (offline_and_remove_memory(base, size))
-		report->stuck = 1;
+		    block_name(walk.failed_at, name, sizeof(name)), ERR_PTR(ret));
+	report_init(&later);
+	report->stuck = remove_blocks(base, size, &later) != 0;
+end:
+	WRITE_ONCE(adding.end_pfn, 0);
 	return ret;
 }
 
@@ -240,6 +297,7 @@ static int mem_add(const struct request *request, struct report *report)
 {
 	u64 base = request->mem.base, size = request->mem.size, start;
 	struct upcall_list_entry entry;
+	struct report later;
 	int node, ret;
 
 	ret = check_usable(report);
@@ -263,39 +321,49 @@ static int mem_add(const struct request *request, struct report *report)
 		return ret;
 	entry = entry_of(base, size, node);
 	ret = plugged_add(&entry, 1, report);
-	if (ret && offline_and_remove_memory(base, size))
-		report->stuck = 1;
-	if (!ret)
-		pr_info("%llu MiB of memory plugged at %#llx\n", size >> 20, base);
-	return ret;
+	if (ret) {
+		report_init(&later);
+		report->stuck = remove_blocks(base, size, &later) != 0;
+		return ret;
+	}
+	pr_info("%llu MiB of memory plugged at %#llx\n", size >> 20, base);
+	return 0;
 }
 
 /* All blocks offline and out of the kernel, or all as they were. */
-static int unplug(u64 base, u64 size, struct report *report)
+static int take_out(struct walk *walk, u64 size, struct report *report)
 {
-	struct progress progress, back;
 	char name[48];
 	int ret;
 
-	ret = walk(base, size, offline_block, &progress);
-	if (ret) {
-		report_fail(report, REPORT_NO_ENTRY, ret,
-			    "%s could not be taken offline: %pe%s",
-			    block_name(progress.failed_at, name, sizeof(name)),
-			    ERR_PTR(ret),
-			    ret == -EBUSY ? ", it has pages that cannot move" : "");
-		size = progress.failed_at - base;
-		goto bring_back;
+	ret = walk_offline(walk, size);
+	if (ret)
+		return report_fail(
+			report, REPORT_NO_ENTRY, ret,
+			"%s could not be taken offline: %pe%s",
+			block_name(walk->failed_at, name, sizeof(name)), ERR_PTR(ret),
+			ret == -EBUSY ? ", it has pages that cannot move" : "");
+	ret = remove_memory(walk->base, size);
+	if (ret)
+		return report_fail(report, REPORT_NO_ENTRY, ret,
+				   "removing the memory failed with %pe", ERR_PTR(ret));
+	return 0;
+}
+
+static int remove_blocks(u64 base, u64 size, struct report *report)
+{
+	struct walk walk = {.base = base};
+	int ret;
+
+	walk.taken = bitmap_zalloc(size / memory_block_size_bytes(), GFP_KERNEL);
+	if (!walk.taken)
+		return report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
+	ret = take_out(&walk, size, report);
+	if (ret && walk.blocks) {
+		report->stuck = walk_blocks(&walk, size, online_block) != 0;
+		report->rolled_back = walk.blocks;
 	}
-	ret = remove_memory(base, size);
-	if (!ret)
-		return 0;
-	report_fail(report, REPORT_NO_ENTRY, ret, "removing the memory failed with %pe",
-		    ERR_PTR(ret));
-bring_back:
-	if (size && walk(base, size, online_block, &back))
-		report->stuck = 1;
-	report->rolled_back = progress.blocks;
+	bitmap_free(walk.taken);
 	return ret;
 }
 
@@ -307,7 +375,9 @@ static int eject(u64 base, u64 size, int node, struct report *report)
 	if (!ret)
 		return 0;
 	report_init(&again);
-	report->stuck = plug(node, base, size, &again) != 0;
+	/* Of several DIMMs, some may have gone. */
+	report->stuck =
+		check_there(base, size, &again) || plug(node, base, size, &again);
 	return report_fail(report, REPORT_NO_ENTRY, ret,
 			   "QEMU did not eject the memory at %#llx", base);
 }
@@ -328,10 +398,11 @@ static int check_eject(u64 base, u64 size, struct report *report)
 				   "memory");
 	qemu_mem_covered(base, size, &outside);
 	if (outside)
-		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "a DIMM goes as a whole, and has %#llx bytes outside "
-				   "%#llx bytes at %#llx",
-				   outside, size, base);
+		return report_fail(
+			report, REPORT_NO_ENTRY, -EINVAL,
+			"a DIMM goes as a whole, and has %#llx bytes outside "
+			"%#llx bytes at %#llx",
+			outside, size, base);
 	return 0;
 }
 
@@ -371,7 +442,7 @@ static int mem_del(const struct request *request, struct report *report)
 				   "%#llx bytes were plugged at %#llx",
 				   le64_to_cpu(entry.mem.size), base);
 	start = ktime_get_ns();
-	ret = unplug(base, size, report);
+	ret = remove_blocks(base, size, report);
 	if (!ret && request->eject)
 		ret = eject(base, size, (s32)le32_to_cpu(entry.mem.node), report);
 	report->kernel_ns = ktime_get_ns() - start;

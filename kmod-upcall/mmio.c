@@ -29,8 +29,6 @@ static int plug(const struct request_mmio *mmio, int id, bool bound,
 	struct platform_device *device;
 	int ret;
 
-	/* Drops the record of one that went by itself, whose place is free again. */
-	plugged_generation();
 	device = window_register(mmio, WINDOW_ANY_DEVICE, id, NULL, bound, report);
 	if (IS_ERR(device))
 		return PTR_ERR(device);
@@ -75,7 +73,6 @@ static struct platform_device *find(const struct request_mmio *mmio,
 	u64 size;
 	u32 irq;
 
-	plugged_generation();
 	if (!plugged_find(UPCALL_CLASS_MMIO, mmio->base, entry, 1)) {
 		report_fail(report, REPORT_NO_ENTRY, -ENODEV,
 			    "no MMIO device was plugged at %#llx", mmio->base);

@@ -162,6 +162,7 @@ static void take_back(const struct request_pci *pci)
 	struct report report;
 	struct target target;
 
+	report_init(&report);
 	pci_lock_rescan_remove();
 	if (!find_target(pci, &target, &report))
 		remove_functions(&target);

@@ -25,6 +25,7 @@ static struct {
 	struct list_head list;
 	u32 entries;	/* of all the records */
 	u64 generation; /* grows with each change */
+	bool held;	/* a request may have taken out what has a record */
 } records = {
 	.lock = __MUTEX_INITIALIZER(records.lock),
 	.list = LIST_HEAD_INIT(records.list),
@@ -91,6 +92,8 @@ static void prune(void)
 	struct plugged *plugged, *next;
 
 	lockdep_assert_held(&records.lock);
+	if (records.held)
+		return;
 	list_for_each_entry_safe (plugged, next, &records.list, list) {
 		if (is_present(plugged))
 			continue;
@@ -100,6 +103,21 @@ static void prune(void)
 		take_out(plugged);
 		kfree(plugged);
 	}
+}
+
+void plugged_hold(void)
+{
+	mutex_lock(&records.lock);
+	prune();
+	records.held = true;
+	mutex_unlock(&records.lock);
+}
+
+void plugged_release(void)
+{
+	mutex_lock(&records.lock);
+	records.held = false;
+	mutex_unlock(&records.lock);
 }
 
 static struct platform_device *make_device(const struct plugged *plugged)

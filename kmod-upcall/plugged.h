@@ -30,6 +30,14 @@ int plugged_init(void);
 void plugged_exit(void);
 
 /*
+ * A request to change something begins: the records of what went by itself are dropped
+ * now, and no more until it ends, so that what it takes out and brings back keeps its
+ * record, whoever looks meanwhile.
+ */
+void plugged_hold(void);
+void plugged_release(void);
+
+/*
  * Records a thing that has been plugged. Only class_number, key and the class's own
  * members of the entries are read; type and request come from the report, the time
  * from the clock. -ENOMEM and others, with the report filled: take the thing back.

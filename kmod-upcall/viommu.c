@@ -145,7 +145,7 @@ static int check_add(const struct request *request, struct report *report)
 	if (ret)
 		return ret;
 	request_module(DRIVER_NAME); /* which is there or not is seen later */
-	return 0;
+	return window_load_driver(report);
 }
 
 static int is_bound(struct device *device, void *data)
@@ -235,16 +235,22 @@ static void bring_back_bare(const struct endpoints *endpoints, struct report *re
 }
 
 /* The IOMMU may not go while something is behind it. */
-static void take_back(struct platform_device *pdev, const struct endpoints *endpoints,
-		      struct report *report)
+static void take_back(const struct request *request, struct platform_device *pdev,
+		      const struct endpoints *endpoints, struct report *report)
 {
-	struct endpoints again = *endpoints;
+	struct endpoints again = {
+		.range = endpoints->range,
+		.range_count = endpoints->range_count,
+	};
 	struct report later;
 
 	report_init(&later);
+	later.type = report->type; /* of the record */
+	later.request = report->request;
 	if (viommu_endpoint_take_out(&again, true, &later)) {
 		report->stuck++;
 		pr_warn("the virtio-iommu stays: %s\n", later.reason);
+		record(request, pdev, &later); /* so that DEL_VIOMMU finds it */
 		put_device(&pdev->dev);
 	} else {
 		unplug_device(pdev, report);
@@ -275,7 +281,7 @@ static int plug(const struct request *request, struct endpoints *endpoints,
 		put_device(&pdev->dev);
 		return 0;
 	}
-	take_back(pdev, endpoints, report);
+	take_back(request, pdev, endpoints, report);
 	return ret;
 }
 
@@ -320,8 +326,10 @@ static int unplug(struct endpoints *endpoints, const struct upcall_list_entry *e
 	}
 	unplug_device(pdev, report);
 	plugged_del(entry, report);
-	bring_back_bare(endpoints, report);
-	return 0;
+	ret = viommu_endpoint_bring_back(endpoints, NULL, report);
+	if (ret)
+		report->stuck++;
+	return ret;
 }
 
 static int check_del(const struct request *request,

@@ -2,6 +2,7 @@
 #define pr_fmt(fmt) "upcall: " fmt
 
 #include <linux/device.h>
+#include <linux/device/driver.h>
 #include <linux/err.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
@@ -100,8 +101,7 @@ static int look_at(struct resource *resource, void *data)
 	return 1;
 }
 
-/* Registered as a resource on machines with PCI only. */
-static bool is_apic(u64 base, u64 last)
+bool window_is_apic(u64 base, u64 last)
 {
 	return (base < IO_APIC_DEFAULT_PHYS_BASE + PAGE_SIZE &&
 		last >= IO_APIC_DEFAULT_PHYS_BASE) ||
@@ -134,7 +134,7 @@ static int check_range(const struct request_mmio *mmio, struct report *report)
 			      IORES_DESC_NONE) != REGION_DISJOINT)
 		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
 				   "the window at %#llx overlaps RAM", mmio->base);
-	if (is_apic(mmio->base, neighbours.last))
+	if (window_is_apic(mmio->base, neighbours.last))
 		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
 				   "the window at %#llx overlaps an APIC, which is "
 				   "registered there",
@@ -226,7 +226,7 @@ static struct platform_device *make_device(const struct request_mmio *mmio, int 
 	return device ? ERR_PTR(-EEXIST) : platform_device_register_full(&info);
 }
 
-static int load_driver(struct report *report)
+int window_load_driver(struct report *report)
 {
 	if (driver_find(DEVICE_NAME, &platform_bus_type))
 		return 0;
@@ -257,6 +257,8 @@ static struct platform_device *plug(const struct request_mmio *mmio, int id,
 		return device;
 	}
 	/* Drivers on the platform bus bind before the registration returns. */
+	if (bound && !READ_ONCE(device->dev.driver))
+		wait_for_device_probe(); /* unless told not to: driver_async_probe= */
 	if (bound && !READ_ONCE(device->dev.driver)) {
 		platform_device_unregister(device);
 		report_fail(
@@ -279,7 +281,7 @@ struct platform_device *window_register(const struct request_mmio *mmio, u32 vir
 	mutex_lock(&lock);
 	ret = window_check(mmio, virtio_id, report);
 	if (!ret && bound)
-		ret = load_driver(report);
+		ret = window_load_driver(report);
 	device = ret ? ERR_PTR(ret) : plug(mmio, id, fwnode, bound, report);
 	mutex_unlock(&lock);
 	return device;

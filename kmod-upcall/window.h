@@ -31,6 +31,15 @@ struct platform_device;
 int window_check(const struct request_mmio *mmio, u32 virtio_id, struct report *report);
 
 /*
+ * Whether a range has registers of a local APIC or of the IOAPIC in it, which the
+ * kernel registers as a resource on machines with PCI only.
+ */
+bool window_is_apic(u64 base, u64 last);
+
+/* Loads virtio_mmio unless it is there. 0, or -ENODEV with the report filled. */
+int window_load_driver(struct report *report);
+
+/*
  * Checks as window_check() does and registers the device, with that id or
  * WINDOW_ANY_ID and with a firmware node or NULL. With `bound` it loads virtio_mmio if
  * need be and takes the device back unless the driver has bound to it (-ENODEV).

@@ -62,14 +62,6 @@
 #define COMPAT_IOMMU_PROBE_LOCK 0
 #endif
 
-/* Kernels that cannot let go of memory declare no function that does. */
-#ifndef CONFIG_MEMORY_HOTREMOVE
-static inline int offline_and_remove_memory(u64 start, u64 size)
-{
-	return -EOPNOTSUPP;
-}
-#endif
-
 /* Kernels without memory hotplug; ksym.c does not find it there either. */
 #ifndef CONFIG_MEMORY_HOTPLUG
 struct memory_block;

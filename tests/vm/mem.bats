@@ -102,21 +102,39 @@ online Movable' "$(blocks "$first" 384)"
 	expect_match '^ret=ENODEV ' "$output"
 }
 
-@test "a block that cannot go is named, and all of it stays as it was" {
-	make_dimm two 256
-	add "$base" 256
-	block=$((base / (128 * MIB) + 1))
-	# The kernel's own things, which do not move, go there first.
-	guest "cd /sys/devices/system/memory/memory$block
-		echo offline >state; echo online_kernel >state
+@test "a page that somebody holds: the removal ends with an error, and works when it is let go" {
+	make_dimm one 128
+	add "$base" 128
+	guest 'mkfifo /tmp/hold; (hold-pages 100 </tmp/hold >/tmp/held 2>&1 & echo $! >/tmp/pid)
+		sleep 1000 >/tmp/hold & echo $! >/tmp/sleep'
+	eventually guest 'grep -q holding /tmp/held'
+	block=$((base / (128 * MIB)))
+	run del "$base" 128 1
+	expect_match "^ret=EBUSY .*memory$block at .*pages that cannot move" "$output"
+	expect 'online Movable' "$(blocks "$base" 128)"
+	guest 'kill $(cat /tmp/pid) $(cat /tmp/sleep)'
+	eventually del "$base" 128 1
+	eventually no_dimm one
+	qmp object-del '{"id": "ram-one"}'
+}
+
+@test "a block that cannot go is named, and all of it stays as it was, what was offline too" {
+	make_dimm many 384
+	add "$base" 384
+	block=$((base / (128 * MIB)))
+	# The kernel's own things, which do not move, go to the last one first.
+	guest "cd /sys/devices/system/memory
+		echo offline >memory$((block + 1))/state
+		cd memory$((block + 2)); echo offline >state; echo online_kernel >state
 		mkdir /tmp/many; mount -t tmpfs -o nr_inodes=0 tmp /tmp/many; cd /tmp/many
 		for d in 1 2 3 4; do mkdir \$d; (cd \$d; seq 10000 | xargs touch); done"
-	before=$(blocks "$base" 256)
-	run del "$base" 256 1
-	expect_match "^ret=EBUSY .*memory$block at " "$output"
-	expect "$before" "$(blocks "$base" 256)"
+	before=$(blocks "$base" 384)
+	expect_match $'^online Movable\noffline [A-Za-z ]*\nonline Normal$' "$before"
+	run del "$base" 384 1
+	expect_match "^ret=EBUSY .*rolled_back=1 .*memory$((block + 2)) at " "$output"
+	expect "$before" "$(blocks "$base" 384)"
 	guest 'umount /tmp/many; echo 3 >/proc/sys/vm/drop_caches'
-	run no_dimm two
+	run no_dimm many
 	[ "$status" -ne 0 ]
 }
 

@@ -126,11 +126,11 @@ print(a["requests"], a["errors"], a["available"], "|", d["requests"], d["errors"
 }
 
 @test "parameters are readable by all, and written by root only" {
-	run guest 'cd /sys/module/upcall/parameters && head -n 1 port max_connections timeout_ms require_privileged_peer'
+	run guest 'cd /sys/module/upcall/parameters && head -n 1 port max_connections timeout_ms request_timeout_ms require_privileged_peer'
 	expect_match '219' "$output"
 	run unprivileged cat /sys/module/upcall/parameters/port
 	expect_match '219' "$output"
-	for parameter in port max_connections timeout_ms require_privileged_peer eject_port; do
+	for parameter in port max_connections timeout_ms request_timeout_ms require_privileged_peer eject_port; do
 		guest "cp /sys/module/upcall/parameters/$parameter /tmp/before"
 		run unprivileged sh "-c 'echo 1 >/sys/module/upcall/parameters/$parameter'"
 		[ "$status" -ne 0 ]

@@ -279,7 +279,7 @@ refused() { # refused ERROR ARGUMENTS...
 	run client connect
 	expect 0 "$status"
 	run /sbin/modinfo -p "$O/kmod/$VM_KERNEL/upcall.ko"
-	for name in port timeout_ms max_connections require_privileged_peer mmio_device eject_port; do
+	for name in port timeout_ms request_timeout_ms max_connections require_privileged_peer mmio_device eject_port; do
 		expect_match "$name:" "$output"
 		guest "cat /sys/module/upcall/parameters/$name >/dev/null"
 	done
