@@ -67,13 +67,17 @@ static void insert(struct plugged *plugged)
 	records.generation++;
 }
 
-/* Leaves the record with the caller, its device gone. */
+/* Leaves the record with the caller. Its device goes without the lock, drop_device(). */
 static void take_out(struct plugged *plugged)
 {
 	lockdep_assert_held(&records.lock);
 	list_del_init(&plugged->list);
 	records.entries -= plugged->count;
 	records.generation++;
+}
+
+static void drop_device(struct plugged *plugged)
+{
 	platform_device_unregister(plugged->device);
 	plugged->device = NULL;
 }
@@ -87,30 +91,32 @@ static bool is_present(const struct plugged *plugged)
 }
 
 /* Drops the records of what went without us, by sysfs for one. */
-static void prune(void)
+static void prune(bool hold)
 {
 	struct plugged *plugged, *next;
+	LIST_HEAD(gone);
 
-	lockdep_assert_held(&records.lock);
-	if (records.held)
-		return;
+	mutex_lock(&records.lock);
 	list_for_each_entry_safe (plugged, next, &records.list, list) {
-		if (is_present(plugged))
+		if (records.held || is_present(plugged))
 			continue;
+		take_out(plugged);
+		list_add_tail(&plugged->list, &gone);
+	}
+	records.held |= hold;
+	mutex_unlock(&records.lock);
+	list_for_each_entry_safe (plugged, next, &gone, list) {
 		pr_info("%s %#llx is gone, and not by a request\n",
 			class_find(le32_to_cpu(plugged->entry[0].class_number))->name,
 			le64_to_cpu(plugged->entry[0].key));
-		take_out(plugged);
+		drop_device(plugged);
 		kfree(plugged);
 	}
 }
 
 void plugged_hold(void)
 {
-	mutex_lock(&records.lock);
-	prune();
-	records.held = true;
-	mutex_unlock(&records.lock);
+	prune(true);
 }
 
 void plugged_release(void)
@@ -174,7 +180,9 @@ void plugged_del(const struct upcall_list_entry *entry, struct report *report)
 		take_out(plugged);
 	mutex_unlock(&records.lock);
 
-	if (!plugged) {
+	if (plugged) {
+		drop_device(plugged);
+	} else {
 		plugged = record_alloc(1);
 		if (!plugged)
 			return; /* an event that says less */
@@ -205,7 +213,6 @@ u64 plugged_visit(int (*visit)(const struct plugged *plugged, void *data), void 
 	u64 generation;
 
 	mutex_lock(&records.lock);
-	prune();
 	list_for_each_entry (plugged, &records.list, list) {
 		if (visit(plugged, data))
 			break;
@@ -238,6 +245,7 @@ void plugged_list(u32 start, struct upcall_list *list)
 {
 	struct list_state state = {.list = list, .start = start};
 
+	prune(false);
 	list->generation = cpu_to_le64(plugged_visit(copy_to_list, &state));
 	list->total = cpu_to_le32(state.index);
 	list->count = cpu_to_le32(state.count);
@@ -247,8 +255,8 @@ u64 plugged_generation(void)
 {
 	u64 generation;
 
+	prune(false);
 	mutex_lock(&records.lock);
-	prune();
 	generation = records.generation;
 	mutex_unlock(&records.lock);
 	return generation;
@@ -270,8 +278,8 @@ u32 plugged_count(void)
 {
 	u32 entries;
 
+	prune(false);
 	mutex_lock(&records.lock);
-	prune();
 	entries = records.entries;
 	mutex_unlock(&records.lock);
 	return entries;
@@ -311,11 +319,11 @@ int plugged_init(void)
 
 	mutex_lock(&records.lock);
 	ret = bus_for_each_dev(&platform_bus_type, NULL, NULL, adopt);
-	if (!ret)
-		prune();
 	mutex_unlock(&records.lock);
 	if (ret)
 		plugged_exit();
+	else
+		prune(false);
 	return ret;
 }
 

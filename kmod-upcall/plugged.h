@@ -60,12 +60,15 @@ u32 plugged_find(u32 class_number, u64 key, struct upcall_list_entry *entries,
 
 /*
  * Calls visit() for each record, in the order they were plugged, until one returns
- * not 0; records of what has gone by itself are dropped first. Returns the
- * generation, which changes with the records. The records are locked meanwhile.
+ * not 0. Returns the generation, which changes with the records. The records are locked
+ * meanwhile.
  */
 u64 plugged_visit(int (*visit)(const struct plugged *plugged, void *data), void *data);
 
-/* Fills the reply to a LIST request. */
+/*
+ * Fills the reply to a LIST request. This and the two counts below drop the records of
+ * what has gone by itself first.
+ */
 void plugged_list(u32 start, struct upcall_list *list);
 
 /* Changes with the records. */

@@ -279,6 +279,9 @@ refused() { # refused ERROR ARGUMENTS...
 	run client connect
 	expect 0 "$status"
 	run /sbin/modinfo -p "$O/kmod/$VM_KERNEL/upcall.ko"
+	# The document has the same ones.
+	expect "$(cut -d: -f1 <<<"$output" | sort)" \
+		"$(sed -n "/^The module's parameters/,/^A request/s/^| \`\([a-z_]*\)\` .*/\1/p" "$here/../../docs/architecture.md" | sort)"
 	for name in port timeout_ms request_timeout_ms max_connections require_privileged_peer mmio_device eject_port; do
 		expect_match "$name:" "$output"
 		guest "cat /sys/module/upcall/parameters/$name >/dev/null"
