@@ -39,6 +39,9 @@ needs_module() {
 	[ "$VM_KERNEL" != debug ] || skip "the driver is built into this kernel"
 }
 
+# Unloads the module and loads it again, where it is one.
+reload() { [ "$VM_KERNEL" = debug ] || guest 'modprobe -r upcall && modprobe upcall'; }
+
 # The release string of the guest's kernel.
 kernel_release() {
 	cat "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}/kernel-$VM_KERNEL/release"
