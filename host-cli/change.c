@@ -115,6 +115,27 @@ int change_send(struct change *c, const struct change_request *request,
 	return ret ? ret : upcall_receive(&c->upcall, &c->result, deadline, err);
 }
 
+/* What to do, where the reason does not say it. */
+static const char *advice(const struct change *c)
+{
+	if (c->result.stuck)
+		return "; and it could not go back; restart the guest";
+	switch (c->result.ret) {
+	case -EBUSY:
+		return c->adds ? "; try again when the guest has let go of it"
+			       : "; it stays as it was: free it in the guest and try "
+				 "again";
+	case -EOPNOTSUPP:
+		return "; vmctl module-status has what the guest's kernel can do";
+	case -EADDRINUSE:
+		return "; /proc/iomem in the guest has what is where";
+	case -ENODEV:
+		return c->adds ? "" : "; vmctl devices has what was plugged";
+	default:
+		return "";
+	}
+}
+
 static enum status fail_refused(struct change *c)
 {
 	const struct upcall_result *result = &c->result;
@@ -125,8 +146,7 @@ static enum status fail_refused(struct change *c)
 		c->adds ? "plug" : "unplug", c->what,
 		*result->reason ? result->reason
 				: "no reason given; see the guest's kernel log",
-		upcall_strerror(result->ret),
-		result->stuck ? "; and it could not go back; restart the guest" : "");
+		upcall_strerror(result->ret), advice(c));
 }
 
 enum status change_ask(struct change *c)

@@ -30,6 +30,9 @@
  */
 #define MICROVM_FIRST_DEVICE "512@0xfeb00e00:12"
 
+/* QEMU, ACPI_MAX_RAM_SLOTS. A vhost-user back-end may take fewer. */
+#define MEMORY_SLOTS_MAX 256
+
 #define VALUE_MAX 1024
 
 struct machine;
@@ -37,6 +40,7 @@ struct machine;
 struct args {
 	const struct machine *machine;
 	uint64_t cpus, max_cpus, spare, memory, cid;
+	uint64_t max_memory, memory_slots; /* max_memory 0: none can be plugged */
 	bool explain, append;
 	char vhost[SOCKET_PATH_MAX], vsock[SOCKET_PATH_MAX], qmp[SOCKET_PATH_MAX];
 	struct report *report;
@@ -112,6 +116,20 @@ static int set_memory(void *into, const char *value, struct error *err)
 	return 0;
 }
 
+static int set_max_memory(void *into, const char *value, struct error *err)
+{
+	if (text_mebibytes(value, &((struct args *)into)->max_memory))
+		return error_set(err, -EINVAL,
+				 "--max-memory %s: give a size such as 4G", value);
+	return 0;
+}
+
+static int set_memory_slots(void *into, const char *value, struct error *err)
+{
+	return take_number("--memory-slots", value, 1, MEMORY_SLOTS_MAX,
+			   &((struct args *)into)->memory_slots, err);
+}
+
 static int set_explain(void *into, const char *value, struct error *err)
 {
 	(void)value;
@@ -136,6 +154,10 @@ static const struct option_spec specs[] = {
 	{"spare", "N", "slots beyond what the guest may use; see vmctl(1)", 0,
 	 set_spare},
 	{"memory", "SIZE", "guest memory, as 512M or 2G (512M)", 0, set_memory},
+	{"max-memory", "SIZE", "what it may grow to by hotplug-mem (--memory)", 0,
+	 set_max_memory},
+	{"memory-slots", "N", "pieces that can be plugged then (4)", 0,
+	 set_memory_slots},
 	{"cid", "N", "the vsock CID that --explain tells vsockd (3)", 0, set_cid},
 	{"explain", NULL, "say in # lines why each is needed", 0, set_explain},
 	{"append", NULL, "print the guest kernel's arguments instead", 0, set_append},
@@ -228,6 +250,16 @@ static enum status check(struct args *a, struct report *r)
 			       "--spare have no effect there");
 		a->max_cpus = a->spare = 0;
 	}
+	if (a->max_memory && !a->machine->hotplug) {
+		report_warn(r, "QEMU's microvm has no memory hotplug: --max-memory has "
+			       "no effect there");
+		a->max_memory = 0;
+	}
+	if (a->max_memory && a->max_memory < a->memory)
+		return report_fail(r, STATUS_USAGE,
+				   "--max-memory %lluM is below --memory %lluM",
+				   (unsigned long long)a->max_memory,
+				   (unsigned long long)a->memory);
 	if (!a->max_cpus)
 		a->max_cpus = !a->machine->hotplug || a->cpus > 4 ? a->cpus : 4;
 	if (a->max_cpus < a->cpus)
@@ -257,7 +289,14 @@ static void print_machine(struct args *a)
 	emit(a, "-machine", "%s%s,memory-backend=mem0", a->machine->name,
 	     a->machine->options);
 	why(a, "vsockd is another process: guest memory must be shared with it.");
-	emit(a, "-m", "%lluM", (unsigned long long)a->memory);
+	if (a->max_memory > a->memory) {
+		why(a, "slots, maxmem: room for memory that vmctl hotplug-mem plugs.");
+		emit(a, "-m", "%lluM,slots=%llu,maxmem=%lluM",
+		     (unsigned long long)a->memory, (unsigned long long)a->memory_slots,
+		     (unsigned long long)a->max_memory);
+	} else {
+		emit(a, "-m", "%lluM", (unsigned long long)a->memory);
+	}
 	emit(a, "-object", "memory-backend-memfd,id=mem0,size=%lluM,share=on",
 	     (unsigned long long)a->memory);
 	why(a, "One CPU a socket: the firmware's MP table lists one CPU a socket, and "
@@ -319,7 +358,7 @@ static void print_append(struct args *a)
 
 int qemu_args_main(int argc, char **argv)
 {
-	struct args a = {.machine = machines, .cpus = 1, .memory = 512, .cid = 3};
+	struct args a = {.machine = machines, .cpus = 1, .memory = 512, .memory_slots = 4, .cid = 3};
 	struct options options;
 	struct report r;
 	int ret = options_parse(argc, argv, &syntax, &options, &a);

@@ -93,3 +93,19 @@ expect_match() { # expect_match PATTERN GOT
 		return 1
 	}
 }
+
+# The literal block of a man page that has this text in it.
+man_block() { # man_block PAGE TEXT
+	awk -v text="$2" '
+		/^\.Bd -literal/ { block = ""; on = 1; next }
+		/^\.Ed/ { if (on && index(block, text)) printf "%s", block; on = 0 }
+		on { block = block $0 "\n" }' "$here/../../docs/$1" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(aq/'"'/g"
+}
+
+# Runs the examples of vmctl(1) that have this text in them, on the guest.
+man_example() { # man_example TEXT
+	local block
+	block=$(man_block vmctl.1 "$1" | sed 's/ vm1/ guest/')
+	[ -n "$block" ]
+	bash -ex -c "$block"
+}

@@ -6,7 +6,12 @@
 load common
 bats_require_minimum_version 1.5.0
 
-setup_file() { boot --max-cpus 15 --qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1; }
+setup_file() {
+	truncate -s 16M "$BATS_FILE_TMPDIR/disk"
+	boot --max-cpus 15 --max-memory 4G \
+		--qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1 \
+		--qemu -drive --qemu "if=none,id=d0,format=raw,file=$BATS_FILE_TMPDIR/disk"
+}
 teardown_file() { halt; }
 teardown() { vm check guest; }
 
@@ -135,4 +140,69 @@ END
 	run vmctl hotplug-pci guest virtio-rng-pci --bus pcie.0
 	expect 13 "$status"
 	expect 0 "$(qmp query-pci | grep -c vmctl-)"
+}
+
+total_mib() { guest "awk '/MemTotal/ { print int(\$2 / 1024) }' /proc/meminfo"; }
+
+# What QEMU has left of plugged memory: the dimm, and the memory behind it.
+left_of_memory() {
+	qmp query-memory-devices
+	qmp qom-list '{"path": "/objects"}' | grep vmctl-mem || true
+}
+
+@test "memory is plugged, listed, and gone from QEMU too when it is unplugged" {
+	before=$(total_mib)
+	for _ in 1 2; do
+		run vmctl hotplug-mem guest 256M
+		expect 0 "$status"
+		expect_match '^guest: plugged memory of 256 MiB at 0x[0-9a-f]+ .vmctl-mem0.' "$output"
+		expect $((before + 256)) "$(total_mib)"
+		expect "['mem', 268435456]" "$(json '[d["class"], d["parameters"]["size"]] if (d := r["devices"][0]) else 0' devices guest)"
+		expect vmctl-mem1 "$(json 'r["id"]' hotplug-mem guest 128M)"
+		expect $((before + 384)) "$(total_mib)"
+		expect 134217728 "$(json 'r["size"]' unplug-mem guest)"
+		run vmctl unplug-mem guest --id vmctl-mem0
+		expect 0 "$status"
+		expect "$before" "$(total_mib)"
+		expect '[]' "$(left_of_memory)"
+	done
+	run vmctl unplug-mem guest
+	expect 8 "$status"
+}
+
+@test "memory that the guest does not take, or that QEMU has no room for, leaves nothing behind" {
+	run vmctl hotplug-mem guest 100M
+	expect 9 "$status"
+	expect_match 'refused to plug the memory of 100 MiB .*whole memory blocks of 128 MiB' "$output"
+	expect '[]' "$(left_of_memory)"
+	run vmctl hotplug-mem guest 8G
+	expect 13 "$status"
+	expect_match 'guest: device_add: .*not enough space' "$output"
+	expect '[]' "$(left_of_memory)"
+	run vmctl hotplug-mem guest 128M --node 7
+	expect 13 "$status"
+	expect '[]' "$(left_of_memory)"
+	expect 0 "$(json 'len(r["devices"])' devices guest)"
+}
+
+@test "memory with pages that somebody holds stays, says why, and goes when it is let go" {
+	vmctl hotplug-mem guest 128M
+	guest 'mkfifo /tmp/hold; (hold-pages 100 </tmp/hold >/tmp/held 2>&1 & echo $! >/tmp/pid)
+		sleep 1000 >/tmp/hold & echo $! >/tmp/sleep'
+	eventually guest 'grep -q holding /tmp/held'
+	run vmctl unplug-mem guest --json
+	expect 9 "$status"
+	expect_match 'memory[0-9]+ at 0x[0-9a-f]+ could not be taken offline.*free it in the guest and try again' "$output"
+	expect 1 "$(json 'len(r["devices"])' devices guest)"
+	guest 'kill $(cat /tmp/pid) $(cat /tmp/sleep)'
+	eventually vmctl unplug-mem guest
+	expect '[]' "$(left_of_memory)"
+}
+
+@test "vmctl(1): the examples of PCI devices and of memory" {
+	if json '"pci" in r["features"]' module-status guest | grep -q True; then
+		man_example 'hotplug-pci vm1'
+	fi
+	man_example 'hotplug-mem vm1'
+	expect 0 "$(json 'len(r["devices"])' devices guest)"
 }

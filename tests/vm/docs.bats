@@ -33,14 +33,6 @@ readme() { # readme AFTER BEFORE
 		index($0, after) { on = 1 }' "$top/README.md"
 }
 
-# The literal block of a man page that has this text in it.
-man_block() { # man_block PAGE TEXT
-	awk -v text="$2" '
-		/^\.Bd -literal/ { block = ""; on = 1; next }
-		/^\.Ed/ { if (on && index(block, text)) printf "%s", block; on = 0 }
-		on { block = block $0 "\n" }' "$top/docs/$1" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(aq/'"'/g"
-}
-
 # Puts what is here in the place of what a reader would have.
 mended() {
 	sed "s,/run/vmctl,$VMCTL_RUN_DIR,g; s,/run/vm1,$VMCTL_RUN_DIR/vm1,g

@@ -4,7 +4,7 @@
 
 load common
 
-setup_file() { boot --qemu -m --qemu 512,slots=4,maxmem=10G; }
+setup_file() { boot --max-memory 10G; }
 teardown_file() { halt; }
 teardown() { vm check guest; }
 

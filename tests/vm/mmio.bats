@@ -177,3 +177,32 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	run del "$disk"
 	expect_match '^ret=0 ' "$output"
 }
+
+@test "vmctl plugs a disk, lists it and unplugs it, and says why it cannot" {
+	man_example 'hotplug-mmio vm1'
+	where='--base 0xfeb00c00 --size 0x200 --irq 11'
+	# shellcheck disable=SC2086
+	vmctl hotplug-mmio guest $where
+	eventually guest 'test -b /dev/vda'
+	run vmctl devices guest
+	expect_match $'\nmmio +0xfeb00c00 ' "$output"
+	# shellcheck disable=SC2086
+	run vmctl hotplug-mmio guest $where --json
+	expect 9 "$status"
+	expect_match 'plugged already; see vmctl devices guest' "$output"
+	run vmctl hotplug-mmio guest --base 0xfeb00600 --size 0x200 --irq 8
+	expect 9 "$status"
+	expect_match 'refused to plug the virtio-mmio device at 0xfeb00600' "$output"
+	run vmctl hotplug-mmio guest --base 0x100000 --size 0x200 --irq 8
+	expect 9 "$status"
+	expect_match 'overlaps RAM .*/proc/iomem' "$output"
+	run vmctl unplug-mmio guest --base 0xfeb00c00 --size 0x200 --irq 10
+	expect 9 "$status"
+	# shellcheck disable=SC2086
+	vmctl unplug-mmio guest $where
+	guest '! test -e /dev/vda'
+	# shellcheck disable=SC2086
+	run vmctl unplug-mmio guest $where
+	expect 9 "$status"
+	expect_match 'vmctl devices has what was plugged' "$output"
+}

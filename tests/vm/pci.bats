@@ -133,7 +133,8 @@ not_in_qemu() { ! in_qemu "$1"; }
 @test "a reloaded module unplugs what the one before it had plugged" {
 	qmp device_add '{"driver": "virtio-rng-pci", "id": "rng0", "bus": "rp0"}'
 	add "$BUS0" 0
-	guest 'modprobe -r upcall && modprobe upcall && ls /sys/bus/platform/devices | grep upcall-plugged'
+	reload
+	guest 'ls /sys/bus/platform/devices | grep upcall-plugged'
 	qmp device_del '{"id": "rng0"}'
 	run eject "$BUS0" 0
 	expect_match '^ret=0 ' "$output"

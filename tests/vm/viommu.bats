@@ -173,3 +173,38 @@ lasting() {
 	expect '' "$(grouped)"
 	guest 'dd if=/dev/vda bs=64k count=16 iflag=direct 2>/dev/null | cmp - /tmp/data'
 }
+
+@test "vmctl plugs it, lists it and unplugs it, and says why it cannot" {
+	where='--base 0xfeb02c00 --size 0x200 --irq 46'
+	if [ "$VM_KERNEL" = 6.1 ]; then
+		# shellcheck disable=SC2086
+		run vmctl hotplug-iommu guest $where --endpoint 00:04.0=0x20
+		expect 9 "$status"
+		expect_match 'guest: module: .*cannot plug a virtio-iommu' "$output"
+		return
+	fi
+	man_example 'hotplug-iommu vm1'
+	# shellcheck disable=SC2086
+	vmctl hotplug-iommu guest $where --endpoint 00:04.0-00:04.7=0x20
+	expect '0000:00:04.0 0000:00:04.1' "$(grouped)"
+	run vmctl devices guest
+	expect_match $'\nviommu +0xfeb02c00 .*\nrange +' "$output"
+	# shellcheck disable=SC2086
+	run vmctl hotplug-iommu guest $where --endpoint 00:04.0=0x20
+	expect 9 "$status"
+	expect_match 'plugged already; see vmctl devices guest' "$output"
+	run vmctl unplug-iommu guest --base 0xfeb02c00 --size 0x200 --irq 45
+	expect 9 "$status"
+	guest 'sleep 1000 </dev/vda >/dev/null 2>&1 & echo $! >/tmp/holder'
+	# shellcheck disable=SC2086
+	run vmctl unplug-iommu guest $where
+	expect 9 "$status"
+	expect_match 'endpoint 0000:00:04.0: its disk is in use .*free it in the guest' "$output"
+	guest 'kill $(cat /tmp/holder)'
+	# shellcheck disable=SC2086
+	eventually vmctl unplug-iommu guest $where
+	expect '' "$(grouped)"
+	run vmctl hotplug-iommu guest --pci 00:05.0 --endpoint 00:04.0=0x20
+	expect 9 "$status"
+	expect_match 'over MMIO, not PCI .*module-status' "$output"
+}
