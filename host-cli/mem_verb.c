@@ -137,6 +137,11 @@ static enum status create(struct change *c)
 	if (v->node >= 0)
 		json_object_set_new(arguments, "node", json_integer(v->node));
 	ret = qmp_execute(&c->qmp, "device_add", arguments, c->deadline, NULL, &err);
+	if (ret == QMP_REFUSED)
+		return report_fail(&c->report, STATUS_QEMU_REFUSED,
+				   "%s; room for memory is made when QEMU starts: see "
+				   "vmctl qemu-args --max-memory",
+				   err.text);
 	if (ret)
 		return vm_fail_qmp(ret, &err, &c->report);
 	ret = dimm_find(&c->qmp, c->id, &v->dimm, c->deadline, &err);

@@ -134,3 +134,11 @@ assert len(report["steps"]) >= 3, report
 	expect '0 0' "$(cpus)"
 	expect 1 "$(vcpus)"
 }
+
+@test "memory for a machine that QEMU was started without room for" {
+	run vmctl hotplug-mem guest 128M
+	expect 13 "$status"
+	expect_match 'guest: device_add: .*vmctl qemu-args --max-memory' "$output"
+	run qmp qom-list '{"path": "/objects"}'
+	[[ $output != *vmctl-mem* ]]
+}
