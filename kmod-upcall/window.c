@@ -71,34 +71,51 @@ static int is_plugged(struct device *device, void *data)
 	       is_at(window_of(device), mmio->base, mmio->size);
 }
 
-struct neighbours {
-	u64 base;
-	u64 last;
-	struct resource conflict; /* flags 0: none */
-};
+/* What the window may lie in: the range of a bus, what firmware reserves. */
+static bool may_enclose(const struct resource *resource)
+{
+	return resource == &iomem_resource || (!(resource->flags & IORESOURCE_BUSY) &&
+					       (resource->flags & IORESOURCE_WINDOW ||
+						resource->desc == IORES_DESC_RESERVED));
+}
 
 /*
- * Resources come cut to the range that is walked, which is one byte wider on each side
- * than the window. What the window may lie in: the range of a bus, what firmware
- * reserves; and what stands there already with the same borders, unused by any
- * driver, such as a device that ACPI names too.
+ * What may lie in the window: one with the same borders, unused by any driver, such as
+ * a device that ACPI names too.
  */
-static int look_at(struct resource *resource, void *data)
+static bool may_be_enclosed(const struct resource *resource,
+			    const struct request_mmio *mmio)
 {
-	struct neighbours *neighbours = data;
-	bool whole, same;
+	return !resource || (is_at(resource, mmio->base, mmio->size) &&
+			     !(resource->flags & IORESOURCE_BUSY));
+}
 
-	if (resource->start > neighbours->last || resource->end < neighbours->base)
-		return 0;
-	whole = resource->start <= neighbours->base &&
-		resource->end >= neighbours->last;
-	same = resource->start == neighbours->base && resource->end == neighbours->last;
-	if (!(resource->flags & IORESOURCE_BUSY) &&
-	    (same || (whole && (resource->flags & IORESOURCE_WINDOW ||
-				resource->desc == IORES_DESC_RESERVED))))
-		return 0;
-	neighbours->conflict = *resource;
-	return 1;
+/*
+ * Whether there is a place for the window among the machine's resources: it is put
+ * there, as the device's own will be, and taken out.
+ */
+static int check_place(const struct request_mmio *mmio, struct report *report)
+{
+	struct resource place =
+		DEFINE_RES_MEM_NAMED(mmio->base, mmio->size, KBUILD_MODNAME);
+	struct resource other = {};
+
+	if (insert_resource(&iomem_resource, &place))
+		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
+				   "the window at %#llx overlaps the end of what is "
+				   "registered there",
+				   mmio->base);
+	if (!may_enclose(place.parent))
+		other = *place.parent;
+	else if (!may_be_enclosed(place.child, mmio))
+		other = *place.child;
+	remove_resource(&place);
+	if (other.flags)
+		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
+				   "the window at %#llx overlaps what is registered "
+				   "at %#llx-%#llx",
+				   mmio->base, (u64)other.start, (u64)other.end);
+	return 0;
 }
 
 bool window_is_apic(u64 base, u64 last)
@@ -111,17 +128,14 @@ bool window_is_apic(u64 base, u64 last)
 
 static int check_range(const struct request_mmio *mmio, struct report *report)
 {
-	struct neighbours neighbours = {
-		.base = mmio->base,
-		.last = mmio->base + mmio->size - 1,
-	};
+	u64 last = mmio->base + mmio->size - 1;
 
 	if (mmio->size > SIZE_MAX_BYTES)
 		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
 				   "a window of %#llx bytes is above the %#x of any "
 				   "device",
 				   mmio->size, SIZE_MAX_BYTES);
-	if (neighbours.last >> boot_cpu_data.x86_phys_bits)
+	if (last >> boot_cpu_data.x86_phys_bits)
 		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
 				   "the window at %#llx is beyond the %u bits of an "
 				   "address",
@@ -134,20 +148,12 @@ static int check_range(const struct request_mmio *mmio, struct report *report)
 			      IORES_DESC_NONE) != REGION_DISJOINT)
 		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
 				   "the window at %#llx overlaps RAM", mmio->base);
-	if (window_is_apic(mmio->base, neighbours.last))
+	if (window_is_apic(mmio->base, last))
 		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
 				   "the window at %#llx overlaps an APIC, which is "
 				   "registered there",
 				   mmio->base);
-	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_MEM, mmio->base - 1,
-			    mmio->base + mmio->size, &neighbours, look_at);
-	if (neighbours.conflict.flags)
-		return report_fail(report, REPORT_NO_ENTRY, -EADDRINUSE,
-				   "the window at %#llx overlaps what is registered "
-				   "at %#llx-%#llx",
-				   mmio->base, (u64)neighbours.conflict.start,
-				   (u64)neighbours.conflict.end);
-	return 0;
+	return check_place(mmio, report);
 }
 
 /* Is anything there? What answers to nobody reads as ones, or as zeroes. */

@@ -206,3 +206,66 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	expect 9 "$status"
 	expect_match 'vmctl devices has what was plugged' "$output"
 }
+
+@test "a device of the parameter is listed as nobody's request, and goes by one" {
+	needs_module
+	guest 'modprobe -r upcall && modprobe upcall mmio_device=512@0xfeb00c00:11:7'
+	eventually guest 'test -b /dev/vda && test -e /sys/bus/platform/devices/virtio-mmio.7'
+	expect_match '512@0xfeb00c00:11:7' "$(guest 'cat /sys/module/upcall/parameters/mmio_device')"
+	run client list
+	expect_match "\"type\": 0, \"request\": 0, .*\"key\": $((0xfeb00c00))" \
+		"$(tr -d '\n' <<<"$output" | tr -s ' ')"
+	refused EEXIST 'plugged already' add-mmio 0xfeb00c00 0x200 11
+	run del "$disk"
+	expect_match '^ret=0 ' "$output"
+	guest '! test -e /dev/vda'
+	# One that cannot be is told of in the log, and the others are had.
+	guest 'modprobe -r upcall && dmesg -c >/dev/null &&
+		modprobe upcall mmio_device=512@0x1000000:11:8'
+	expect_match 'virtio-mmio.8 cannot be announced: .*RAM' "$(guest dmesg)"
+	guest 'modprobe -r upcall && modprobe upcall'
+}
+
+@test "a parameter that is wrong keeps the module from loading, and says why" {
+	needs_module
+	for wrong in '' 512 @0xfeb00c00:11 512@:11 512@0xfeb00c00 512@0xfeb00c00: 512@0xfeb00c00:0 \
+		512@0xfeb00c00:x 512@0xfeb00c00:11: 512@0xfeb00c00:11:x 512@0xfeb00c00:11:-1 \
+		512@0xfeb00c00:11:7:8 512@0xfeb00c00:11junk 128@0xfeb00c00:11 \
+		8K@0xfffffffffffff000:11; do
+		guest "modprobe -r upcall; dmesg -c >/dev/null; ! modprobe upcall mmio_device=$wrong"
+		expect_match "mmio_device=$wrong is not <size>@<base>:<irq>" "$(guest dmesg)"
+	done
+	guest 'modprobe upcall'
+	run add "$disk"
+	expect_match '^ret=0 ' "$output"
+	del "$disk"
+}
+
+@test "its driver goes while it is plugged; then it does, and comes back" {
+	needs_module # there the drivers are built in too
+	add "$disk"
+	eventually guest 'test -b /dev/vda'
+	guest 'modprobe -r virtio_blk; ! test -e /dev/vda'
+	run del "$disk"
+	expect_match '^ret=0 ' "$output"
+	guest 'modprobe virtio_blk'
+	run add "$disk"
+	expect_match '^ret=0 ' "$output"
+	eventually guest 'test -b /dev/vda'
+	del "$disk"
+}
+
+@test "somebody unbinds it while it is being removed: twenty rounds" {
+	for round in {1..20}; do
+		add "$disk" >/dev/null
+		name=$(devices | tr ' ' '\n' | tail -n 1)
+		guest "(i=0; while [ \$i -lt 500 ]; do i=\$((i + 1))
+			echo $name >/sys/bus/platform/drivers/virtio-mmio/unbind
+			echo $name >/sys/bus/platform/drivers/virtio-mmio/bind; done) >/tmp/race.log 2>&1 &
+			echo \$! >/tmp/race.pid"
+		run del "$disk"
+		expect_match '^ret=0 ' "$output"
+		guest 'kill $(cat /tmp/race.pid) 2>/dev/null || true'
+	done
+	expect virtio-mmio.0 "$(devices)"
+}

@@ -84,6 +84,10 @@ lasting() {
 	expect_match '^ret=ENODEV .*type 19' "$output"
 	run client add-viommu 0xfeb02c00:0x200:4000 $slot
 	expect_match '^ret=ENODEV .*IRQ 4000' "$output"
+	# A BAR of the disk's.
+	bar=$(guest "sed -n '/^0x0*[1-9a-f]/{s/ .*//p;q}' /sys/bus/pci/devices/0000:00:04.0/resource")
+	run client add-mmio "$bar" 0x200 45
+	expect_match '^ret=EADDRINUSE .*registered' "$output"
 	run client del-viommu $iommu
 	expect_match '^ret=ENODEV ' "$output"
 	guest 'dd if=/dev/vda of=/dev/null bs=1M count=1 2>/dev/null'
