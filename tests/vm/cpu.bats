@@ -45,6 +45,13 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 	eventually test "$(vcpus)" = 1
 }
 
+@test "docs/protocol.md: the example, byte by byte, plugs a CPU" {
+	create 1
+	play-example "$here/../../docs/protocol.md" "$(sock)"
+	expect '0-1 0-1' "$(cpus)"
+	client eject 1
+}
+
 @test "a CPU goes to the node that ADD_CPU2 names, and its slot can be used again" {
 	for node in 1 0; do
 		create 1
