@@ -90,23 +90,50 @@ static struct upcall_list_entry entry_of(const struct request_pci *pci,
 	};
 }
 
-/* Gives what was found its addresses and its drivers. */
-static int start_functions(const struct target *target, struct report *report)
+/*
+ * The driver of a virtio-iommu takes for granted that firmware told of what is behind
+ * it, and falls over the next device that is probed (viommu_probe_device()).
+ */
+static int check_known(struct pci_dev *dev, struct report *report)
+{
+	if (dev->vendor != VIRTIO_VENDOR ||
+	    dev->device != VIRTIO_ID_FIRST + VIRTIO_ID_IOMMU)
+		return 0;
+	return report_fail(
+		report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+		"%s is a virtio-iommu, and only those at MMIO can be plugged",
+		pci_name(dev));
+}
+
+static int check_functions(const struct target *target,
+			   int (*check)(struct pci_dev *dev, struct report *report),
+			   struct report *report)
 {
 	struct pci_dev *dev;
 	unsigned int i;
 	int ret = 0;
 
+	for (i = target->first; i <= target->last && !ret; i++) {
+		dev = get_function(target, i);
+		if (dev)
+			ret = check(dev, report);
+		pci_dev_put(dev);
+	}
+	return ret;
+}
+
+/* Gives what was found its addresses and its drivers. */
+static int start_functions(const struct target *target, struct report *report)
+{
+	int ret = check_functions(target, check_known, report);
+
+	if (ret)
+		return ret;
 	if (target->bus->self)
 		pci_assign_unassigned_bridge_resources(target->bus->self);
 	else
 		pci_assign_unassigned_bus_resources(target->bus);
-	for (i = target->first; i <= target->last && !ret; i++) {
-		dev = get_function(target, i);
-		if (dev)
-			ret = check_bars(dev, report);
-		pci_dev_put(dev);
-	}
+	ret = check_functions(target, check_bars, report);
 	if (!ret)
 		pci_bus_add_devices(target->bus);
 	return ret;
@@ -201,21 +228,6 @@ static int check_removable(struct pci_dev *dev, struct report *report)
 	return 0;
 }
 
-static int check_slot(const struct target *target, struct report *report)
-{
-	struct pci_dev *dev;
-	unsigned int i;
-	int ret = 0;
-
-	for (i = target->first; i <= target->last && !ret; i++) {
-		dev = get_function(target, i);
-		if (dev)
-			ret = check_removable(dev, report);
-		pci_dev_put(dev);
-	}
-	return ret;
-}
-
 /* The hotplug bus to eject from, checked before anything is taken out. */
 static int find_eject(const struct request *request, struct report *report)
 {
@@ -268,7 +280,7 @@ static int unplug(const struct request *request, int eject_bus,
 				   "this guest has no PCI device %04x:%02x:%02x.%u",
 				   pci->segment, pci->bus, PCI_SLOT(pci->devfn),
 				   PCI_FUNC(pci->devfn));
-	ret = check_slot(&target, report);
+	ret = check_functions(&target, check_removable, report);
 	if (ret)
 		return ret;
 	remove_functions(&target);

@@ -277,24 +277,28 @@ static int check_back(const struct request_pci *at, const struct fwnode_handle *
 	return ret;
 }
 
+/* The slot and no more: what else the VMM has made is for ADD_PCI. */
+static void scan(const struct request_pci *at)
+{
+	struct pci_bus *bus = pci_find_bus(at->segment, at->bus);
+
+	if (!bus)
+		return;
+	pci_scan_slot(bus, PCI_DEVFN(PCI_SLOT(at->devfn), 0));
+	pci_assign_unassigned_bus_resources(bus);
+	pci_bus_add_devices(bus);
+}
+
 int viommu_endpoint_bring_back(const struct endpoints *endpoints,
 			       struct fwnode_handle *iommu, struct report *report)
 {
-	const struct request_pci *at;
-	struct pci_bus *bus;
 	int ret = 0;
 	u32 i;
 
 	coming = iommu ? endpoints : NULL;
 	coming_iommu = iommu;
-	for (i = 0; i < endpoints->count; i++) {
-		at = &endpoints->function[i];
-		if (i > 0 && at[-1].bus == at->bus && at[-1].segment == at->segment)
-			continue;
-		bus = pci_find_bus(at->segment, at->bus);
-		if (bus)
-			pci_rescan_bus(bus);
-	}
+	for (i = 0; i < endpoints->count; i++)
+		scan(&endpoints->function[i]);
 	for (i = 0; i < endpoints->count && !ret; i++)
 		ret = check_back(&endpoints->function[i], iommu, report);
 	coming = NULL;

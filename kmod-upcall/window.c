@@ -15,6 +15,7 @@
 #include <linux/property.h>
 #include <linux/sizes.h>
 #include <linux/virtio.h>
+#include <linux/virtio_ids.h>
 #include <linux/virtio_mmio.h>
 
 #include <asm/apicdef.h>
@@ -86,8 +87,9 @@ static bool may_enclose(const struct resource *resource)
 static bool may_be_enclosed(const struct resource *resource,
 			    const struct request_mmio *mmio)
 {
-	return !resource || (is_at(resource, mmio->base, mmio->size) &&
-			     !(resource->flags & IORESOURCE_BUSY));
+	return !resource ||
+	       (is_at(resource, mmio->base, mmio->size) && !resource->child &&
+		!(resource->flags & IORESOURCE_BUSY));
 }
 
 /*
@@ -178,6 +180,12 @@ static int check_device(const struct request_mmio *mmio, u32 virtio_id,
 	if (type == 0)
 		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,
 				   "the VMM has made no device at %#llx, only a place",
+				   mmio->base);
+	/* Its driver takes for granted that firmware told of what is behind it. */
+	if (virtio_id == WINDOW_ANY_DEVICE && type == VIRTIO_ID_IOMMU)
+		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
+				   "the device at %#llx is a virtio-iommu, which "
+				   "ADD_VIOMMU plugs",
 				   mmio->base);
 	if (virtio_id != WINDOW_ANY_DEVICE && type != virtio_id)
 		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,

@@ -22,7 +22,8 @@ struct platform_device;
 /*
  * Checks all that can be told before the device is registered and changes nothing:
  * the window is in nobody's way, the IRQ is one of this machine's, and a virtio device
- * answers in the window: of type virtio_id (VIRTIO_ID_*), or WINDOW_ANY_DEVICE.
+ * answers in the window: of type virtio_id (VIRTIO_ID_*), or WINDOW_ANY_DEVICE, which
+ * is any but a virtio-iommu.
  *
  * Returns 0, or with the report filled: -EEXIST plugged already  -EADDRINUSE another
  * resource is there  -EINVAL no address or size of a device  -ENODEV no such IRQ,

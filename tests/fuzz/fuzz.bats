@@ -24,3 +24,7 @@ here=$BATS_TEST_DIRNAME
 @test "so does one of QEMU's microvm, with virtio-mmio windows to plug" {
 	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-15}" --machine microvm
 }
+
+@test "so does one with a virtio-iommu to plug" {
+	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-15}" --machine microvm-pcie
+}

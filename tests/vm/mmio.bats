@@ -145,6 +145,8 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	refused ENODEV 'no device' add-mmio $empty 8
 	# The clock's, which is not shared.
 	refused EBUSY 'IRQ 8 cannot be shared' add-mmio 0xfeb00c00 0x200 8
+	[ "$VM_KERNEL" = 6.1 ] ||
+		refused ENODEV 'type 2, not 23' add-viommu 0xfeb00c00:0x200:11 0x20:0x20-0x27
 	add "$disk"
 	refused EEXIST 'plugged already' add-mmio 0xfeb00c00 0x200 11
 	refused EINVAL 'was plugged with' del-mmio 0xfeb00c00 0x100 11

@@ -6,7 +6,8 @@ load common
 
 setup_file() {
 	boot --qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10 \
-		--qemu -device --qemu pcie-root-port,id=rp1,chassis=2,slot=2,addr=0x11
+		--qemu -device --qemu pcie-root-port,id=rp1,chassis=2,slot=2,addr=0x11 \
+		--qemu -device --qemu virtio-iommu-pci,addr=0x1e
 	truncate -s 64M "$VMCTL_RUN_DIR/disk"
 	BUS0=$(secondary 10)
 	BUS1=$(secondary 11)
@@ -141,6 +142,13 @@ not_in_qemu() { ! in_qemu "$1"; }
 	eventually not_in_qemu rng0
 	run guest 'ls /sys/bus/platform/devices'
 	[[ $output != *upcall-plugged* ]]
+}
+
+@test "a virtio-iommu is refused, whose driver would want firmware's word of it" {
+	guest 'echo 1 >/sys/bus/pci/devices/0000:00:1e.0/remove'
+	run add 0 $((0x1e << 3))
+	expect_match '^ret=EOPNOTSUPP .*0000:00:1e.0 is a virtio-iommu' "$output"
+	guest '! test -e /sys/bus/pci/devices/0000:00:1e.0'
 }
 
 @test "one hundred rounds of plugging and unplugging one slot" {

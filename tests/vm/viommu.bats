@@ -81,9 +81,14 @@ lasting() {
 	run client add-viommu 0x100000:0x200:46 $slot
 	expect_match '^ret=EADDRINUSE ' "$output"
 	run client add-viommu 0xfeb02e00:0x200:47 $slot # the vsock device
-	expect_match '^ret=ENODEV .*type 19' "$output"
+	expect_match '^ret=EADDRINUSE ' "$output"
 	run client add-viommu 0xfeb02c00:0x200:4000 $slot
 	expect_match '^ret=ENODEV .*IRQ 4000' "$output"
+	run client add-mmio 0xfeb02e00 0x200 47
+	expect_match '^ret=EADDRINUSE ' "$output"
+	# ADD_MMIO would have its driver run without firmware's word of what is behind it.
+	run client add-mmio 0xfeb02c00 0x200 46
+	expect_match '^ret=EINVAL .*ADD_VIOMMU' "$output"
 	# A BAR of the disk's.
 	bar=$(guest "sed -n '/^0x0*[1-9a-f]/{s/ .*//p;q}' /sys/bus/pci/devices/0000:00:04.0/resource")
 	run client add-mmio "$bar" 0x200 45
