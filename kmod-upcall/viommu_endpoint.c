@@ -130,8 +130,6 @@ static int function_appears(struct notifier_block *block, unsigned long action,
 	ret = iommu_fwspec_init(&function->dev, iommu);
 	if (!ret)
 		ret = iommu_fwspec_add_ids(&function->dev, &id, 1);
-	if (ret)
-		iommu_fwspec_free(&function->dev);
 	ksym_unlock_iommu_probe();
 	if (ret) {
 		pci_warn(function, "not put behind its virtio-iommu: %pe\n",
@@ -267,7 +265,8 @@ static int check_back(const struct request_pci *at, const struct fwnode_handle *
 				   PCI_FUNC(at->devfn));
 	group = iommu_group_get(&function->dev);
 	fwspec = dev_iommu_fwspec_get(&function->dev);
-	if (iommu && (!group || !fwspec || fwspec->iommu_fwnode != iommu))
+	if (iommu && (!group || !fwspec || fwspec->iommu_fwnode != iommu ||
+		      fwspec->num_ids == 0))
 		ret = report_fail(report, REPORT_NO_ENTRY, -EIO,
 				  "endpoint %s is in no IOMMU group behind it: does "
 				  "the VMM have it there, under that id?",
