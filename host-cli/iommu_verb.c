@@ -180,7 +180,8 @@ int hotplug_iommu_main(int argc, char **argv)
 		.about =
 			"Tells the guest of a virtio-iommu that the VMM has, and which "
 			"devices\n"
-			"are behind it. Those that the guest has are taken out and come "
+			"are behind it. Those that the guest has are taken out and "
+			"come "
 			"back behind it.",
 		.own = specs,
 		.min_args = 1,

@@ -358,7 +358,11 @@ static void print_append(struct args *a)
 
 int qemu_args_main(int argc, char **argv)
 {
-	struct args a = {.machine = machines, .cpus = 1, .memory = 512, .memory_slots = 4, .cid = 3};
+	struct args a = {.machine = machines,
+			 .cpus = 1,
+			 .memory = 512,
+			 .memory_slots = 4,
+			 .cid = 3};
 	struct options options;
 	struct report r;
 	int ret = options_parse(argc, argv, &syntax, &options, &a);

@@ -67,7 +67,8 @@ static void insert(struct plugged *plugged)
 	records.generation++;
 }
 
-/* Leaves the record with the caller. Its device goes without the lock, drop_device(). */
+/* Leaves the record with the caller. Its device goes without the lock, drop_device().
+ */
 static void take_out(struct plugged *plugged)
 {
 	lockdep_assert_held(&records.lock);

@@ -87,9 +87,8 @@ static bool may_enclose(const struct resource *resource)
 static bool may_be_enclosed(const struct resource *resource,
 			    const struct request_mmio *mmio)
 {
-	return !resource ||
-	       (is_at(resource, mmio->base, mmio->size) && !resource->child &&
-		!(resource->flags & IORESOURCE_BUSY));
+	return !resource || (is_at(resource, mmio->base, mmio->size) &&
+			     !resource->child && !(resource->flags & IORESOURCE_BUSY));
 }
 
 /*

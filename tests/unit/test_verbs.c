@@ -135,16 +135,16 @@ static void qemu_args_are_one_word_a_line(void **state)
 		"-device\nvhost-user-vsock-pci,chardev=vsock0\n"
 		"-chardev\nsocket,id=qmp0,path=/r/vm1/qmp.sock,server=on,wait=off\n"
 		"-mon\nchardev=qmp0,mode=control\n");
-	o = run(qemu_args_main, ARGS("qemu-args", "vm1", "--max-memory", "4G",
-				     "--memory-slots", "2"));
+	o = run(qemu_args_main,
+		ARGS("qemu-args", "vm1", "--max-memory", "4G", "--memory-slots", "2"));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\n-m\n512M,slots=2,maxmem=4096M\n"));
 	o = run(qemu_args_main, ARGS("qemu-args", "vm1", "--max-memory", "256M"));
 	assert_int_equal(o.code, 2);
 	o = run(qemu_args_main, ARGS("qemu-args", "vm1", "--memory-slots", "257"));
 	assert_int_equal(o.code, 2);
-	o = run(qemu_args_main, ARGS("qemu-args", "vm1", "--machine", "microvm",
-				     "--max-memory", "4G"));
+	o = run(qemu_args_main,
+		ARGS("qemu-args", "vm1", "--machine", "microvm", "--max-memory", "4G"));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\n-m\n512M\n"));
 	assert_non_null(strstr(o.err, "no memory hotplug"));
