@@ -187,6 +187,8 @@ static int check_range(u64 base, u64 size, struct report *report)
 				   "%#llx bytes at %#llx are no whole memory blocks of "
 				   "%llu MiB",
 				   size, base, block >> 20);
+	/* The kernel's mappings may reach further than the CPU's addresses. */
+	pluggable.end = min_t(u64, pluggable.end, iomem_resource.end);
 	if (base < pluggable.start || base + size - 1 > pluggable.end)
 		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
 				   "this kernel takes memory from %#llx to %#llx",

@@ -76,6 +76,9 @@ online Movable' "$(blocks "$first" 384)"
 	expect_match '^ret=EINVAL ' "$output"
 	run add "$base" 256
 	expect_match '^ret=ENODEV .*no DIMMs' "$output"
+	# Beyond the CPU's addresses, and not beyond the kernel's mappings.
+	run add $((1 << 47)) 128
+	expect_match '^ret=EINVAL .*takes memory from' "$output"
 	run add $((1 << 60)) 128
 	expect_match '^ret=EINVAL ' "$output"
 	run client raw 0x102 24 "$(payload "$base" 128 5 0)"
