@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "upcall: " fmt
 
+#include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/ktime.h>
 #include <linux/pci.h>
@@ -78,6 +79,12 @@ static void remove_functions(const struct target *target)
 	}
 }
 
+/* QEMU's registers are about segment 0. */
+static int hotplug_bus(const struct request_pci *pci)
+{
+	return pci->segment ? QEMU_PCI_UNKNOWN : qemu_pci_hotplug_bus(pci->bus);
+}
+
 static struct upcall_list_entry entry_of(const struct request_pci *pci,
 					 const struct pci_dev *dev)
 {
@@ -86,7 +93,8 @@ static struct upcall_list_entry entry_of(const struct request_pci *pci,
 		.key = cpu_to_le64(request_pci_key(pci)),
 		.pci = {.vendor = cpu_to_le16(dev ? dev->vendor : 0),
 			.device = cpu_to_le16(dev ? dev->device : 0),
-			.class_code = cpu_to_le32(dev ? dev->class : 0)},
+			.class_code = cpu_to_le32(dev ? dev->class : 0),
+			.hotplug_bus = cpu_to_le32(hotplug_bus(pci) + 1)},
 	};
 }
 
@@ -202,6 +210,8 @@ static int pci_add(const struct request *request, struct report *report)
 	u64 start = ktime_get_ns();
 	int ret;
 
+	if (!request->pci.segment)
+		qemu_pci_learn(request->pci.bus, PCI_SLOT(request->pci.devfn));
 	pci_lock_rescan_remove();
 	ret = plug(&request->pci, &entry, report);
 	pci_unlock_rescan_remove();
@@ -214,10 +224,15 @@ static int pci_add(const struct request *request, struct report *report)
 	return ret;
 }
 
+static bool is_bridge(const struct pci_dev *dev)
+{
+	return dev->class >> 16 == PCI_BASE_CLASS_BRIDGE;
+}
+
 /* What may not go: what others hang on, and what this request came through. */
 static int check_removable(struct pci_dev *dev, struct report *report)
 {
-	if (dev->class >> 16 == PCI_BASE_CLASS_BRIDGE)
+	if (is_bridge(dev))
 		return report_fail(report, REPORT_NO_ENTRY, -EBUSY, "%s is a bridge",
 				   pci_name(dev));
 	if (dev->vendor == VIRTIO_VENDOR &&
@@ -228,40 +243,96 @@ static int check_removable(struct pci_dev *dev, struct report *report)
 	return 0;
 }
 
-/* The hotplug bus to eject from, checked before anything is taken out. */
-static int find_eject(const struct request *request, struct report *report)
+/*
+ * Whether the guest has another device that a hotplug bus which was never learned may
+ * be about: in the same slot of a bus that was never learned either.
+ */
+static bool has_namesake(const struct request_pci *pci)
 {
-	int bus;
+	struct pci_dev *dev = NULL;
+	bool found = false;
+
+	while (!found && (dev = pci_get_device(PCI_ANY_ID, PCI_ANY_ID, dev)))
+		found = !pci_domain_nr(dev->bus) && dev->bus->number != pci->bus &&
+			PCI_SLOT(dev->devfn) == PCI_SLOT(pci->devfn) &&
+			!is_bridge(dev) &&
+			qemu_pci_hotplug_bus(dev->bus->number) == QEMU_PCI_UNKNOWN;
+	pci_dev_put(dev);
+	return found;
+}
+
+/* The hotplug buses to eject from, found before anything is taken out. */
+static int find_eject(const struct request *request, unsigned long *asked,
+		      struct report *report)
+{
+	const struct request_pci *pci = &request->pci;
+	int ret;
 
 	if (!qemu_pci_available())
 		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
 				   "this machine has no registers of QEMU's to eject a "
 				   "PCI device");
-	if (PCI_FUNC(request->pci.devfn))
+	if (PCI_FUNC(pci->devfn) || pci->segment)
 		return report_fail(report, REPORT_NO_ENTRY, -EINVAL,
-				   "QEMU ejects whole slots: name function 0");
-	bus = qemu_pci_find_asked(PCI_SLOT(request->pci.devfn));
-	if (bus == -ENODEV)
+				   "QEMU ejects whole slots of segment 0: name "
+				   "function 0");
+	ret = qemu_pci_find_asked(pci->bus, PCI_SLOT(pci->devfn), !has_namesake(pci),
+				  asked);
+	if (ret == -ENODEV)
 		return report_fail(
 			report, REPORT_NO_ENTRY, -ENODEV,
 			"QEMU was not asked for the device: device_del comes "
 			"before the eject");
-	if (bus < 0)
-		return report_fail(report, REPORT_NO_ENTRY, bus,
-				   "QEMU was asked for slot %u of several buses",
-				   PCI_SLOT(request->pci.devfn));
-	return bus;
+	if (ret)
+		return report_fail(report, REPORT_NO_ENTRY, ret,
+				   "QEMU was asked for slot %u of several buses, and "
+				   "which is this one is not known",
+				   PCI_SLOT(pci->devfn));
+	return 0;
 }
 
-static int unplug(const struct request *request, int eject_bus,
-		  struct upcall_list_entry *entry, struct report *report)
+/* Whether something answers where the device was. */
+static bool answers(const struct target *target)
 {
+	u32 id;
+
+	return !pci_bus_read_config_dword(target->bus, target->devfn, PCI_VENDOR_ID,
+					  &id) &&
+	       id != 0 && id != ~0u;
+}
+
+/* The guest has let go of the slot; QEMU frees it. */
+static int eject(const struct target *target, const unsigned long *asked,
+		 struct report *report)
+{
+	u8 bus = target->bus->number;
+	int ret = qemu_pci_eject(asked, PCI_SLOT(target->devfn));
+
+	if (ret || answers(target)) {
+		qemu_pci_forget(bus);
+		return report_fail(report, REPORT_NO_ENTRY, -EIO,
+				   "QEMU did not eject %04x:%02x:%02x%s",
+				   pci_domain_nr(target->bus), bus,
+				   PCI_SLOT(target->devfn),
+				   ret ? "" : ", but what else it wanted back");
+	}
+	if (bitmap_weight(asked, QEMU_PCI_BUSES) == 1)
+		qemu_pci_remember(bus, find_first_bit(asked, QEMU_PCI_BUSES));
+	return 0;
+}
+
+static int unplug(const struct request *request, struct upcall_list_entry *entry,
+		  struct report *report)
+{
+	DECLARE_BITMAP(asked, QEMU_PCI_BUSES);
 	const struct request_pci *pci = &request->pci;
 	struct target target;
 	struct pci_dev *dev;
 	int ret;
 
 	ret = find_target(pci, &target, report);
+	if (!ret && request->eject)
+		ret = find_eject(request, asked, report);
 	if (ret)
 		return ret;
 	dev = get_function(&target, target.first);
@@ -269,12 +340,7 @@ static int unplug(const struct request *request, int eject_bus,
 	pci_dev_put(dev);
 	/* What the guest refused, or let go of without us, QEMU still has. */
 	if (!dev && request->eject)
-		return qemu_pci_eject(eject_bus, PCI_SLOT(pci->devfn))
-			       ? report_fail(report, REPORT_NO_ENTRY, -EIO,
-					     "QEMU did not eject %04x:%02x:%02x",
-					     pci->segment, pci->bus,
-					     PCI_SLOT(pci->devfn))
-			       : 0;
+		return eject(&target, asked, report);
 	if (!dev)
 		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,
 				   "this guest has no PCI device %04x:%02x:%02x.%u",
@@ -284,13 +350,9 @@ static int unplug(const struct request *request, int eject_bus,
 	if (ret)
 		return ret;
 	remove_functions(&target);
-	if (!request->eject)
-		return 0;
-	ret = qemu_pci_eject(eject_bus, PCI_SLOT(pci->devfn));
+	ret = request->eject ? eject(&target, asked, report) : 0;
 	if (!ret)
 		return 0;
-	report_fail(report, REPORT_NO_ENTRY, ret, "QEMU did not eject %04x:%02x:%02x",
-		    pci->segment, pci->bus, PCI_SLOT(pci->devfn));
 	if (scan(&target) && !start_functions(&target, report))
 		report->rolled_back = 1;
 	else
@@ -298,20 +360,31 @@ static int unplug(const struct request *request, int eject_bus,
 	return ret;
 }
 
+/* What the load before this one had learned, once it is needed. */
+static bool remembered;
+
+static int remember(const struct plugged *plugged, void *data)
+{
+	const struct upcall_list_entry *entry = &plugged->entry[0];
+	u64 key = le64_to_cpu(entry->key);
+
+	if (le32_to_cpu(entry->class_number) == UPCALL_CLASS_PCI && !(key >> 16))
+		qemu_pci_remember(key >> 8,
+				  (int)le32_to_cpu(entry->pci.hotplug_bus) - 1);
+	return 0;
+}
+
 static int pci_del(const struct request *request, struct report *report)
 {
 	struct upcall_list_entry entry;
-	int eject_bus = 0, ret;
-	u64 start;
+	u64 start = ktime_get_ns();
+	int ret;
 
-	if (request->eject) {
-		eject_bus = find_eject(request, report);
-		if (eject_bus < 0)
-			return eject_bus;
-	}
-	start = ktime_get_ns();
+	if (!remembered)
+		plugged_visit(remember, NULL);
+	remembered = true;
 	pci_lock_rescan_remove();
-	ret = unplug(request, eject_bus, &entry, report);
+	ret = unplug(request, &entry, report);
 	pci_unlock_rescan_remove();
 	report->kernel_ns = ktime_get_ns() - start;
 	if (!ret)

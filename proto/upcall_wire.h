@@ -252,6 +252,8 @@ struct upcall_list_entry {
 			__le16 vendor;
 			__le16 device;
 			__le32 class_code; /* the PCI class: base, sub, interface */
+			/* QEMU's number of the bus, plus 1; 0: not known */
+			__le32 hotplug_bus;
 		} pci;
 		struct {
 			__le64 size;

@@ -7,11 +7,19 @@ load common
 setup_file() {
 	boot --qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10 \
 		--qemu -device --qemu pcie-root-port,id=rp1,chassis=2,slot=2,addr=0x11 \
+		--qemu -device --qemu pcie-root-port,id=rp2,chassis=3,slot=3,addr=0x12 \
+		--qemu -device --qemu pcie-root-port,id=rp3,chassis=4,slot=4,addr=0x13 \
+		--qemu -device --qemu pcie-root-port,id=rp4,chassis=5,slot=5,addr=0x14 \
+		--qemu -device --qemu pcie-root-port,id=rp5,chassis=6,slot=6,addr=0x15 \
 		--qemu -device --qemu virtio-iommu-pci,addr=0x1e
 	truncate -s 64M "$VMCTL_RUN_DIR/disk"
 	BUS0=$(secondary 10)
 	BUS1=$(secondary 11)
-	export BUS0 BUS1
+	BUS2=$(secondary 12)
+	BUS3=$(secondary 13)
+	BUS4=$(secondary 14)
+	BUS5=$(secondary 15)
+	export BUS0 BUS1 BUS2 BUS3 BUS4 BUS5
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }
@@ -93,6 +101,71 @@ not_in_qemu() { ! in_qemu "$1"; }
 	eject "$BUS0" 0
 	eventually not_in_qemu d0
 	drop_disk d0
+}
+
+# Behind root ports everything is in slot 0, and which of QEMU's hotplug buses a port is
+# no guest is told.
+@test "with another device wanted back, the one that is named goes, or none" {
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "a", "bus": "rp0"}'
+	add "$BUS0" 0
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "b", "bus": "rp1"}'
+	add "$BUS1" 0
+	qmp device_del '{"id": "a"}'
+	run eject "$BUS1" 0
+	expect_match '^ret=ENODEV .*device_del' "$output"
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS0")"
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS1")"
+	in_qemu a && in_qemu b
+	qmp device_del '{"id": "b"}'
+	reload # it knows of both what the load before it had learned
+	run eject "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu b
+	in_qemu a
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS0")"
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu a
+}
+
+# Two devices that are made before the guest is asked for either, behind fresh ports:
+# which of them is on which hotplug bus cannot be learned.
+make_two() { # make_two PORT PORT BUS BUS
+	qmp device_add "{\"driver\": \"virtio-rng-pci\", \"id\": \"a\", \"bus\": \"$1\"}"
+	qmp device_add "{\"driver\": \"virtio-rng-pci\", \"id\": \"b\", \"bus\": \"$2\"}"
+	add "$3" 0
+	add "$4" 0
+}
+
+@test "nothing was learned, and QEMU takes out another device: that is seen" {
+	make_two rp2 rp3 "$BUS2" "$BUS3"
+	qmp device_del '{"id": "a"}'
+	run eject "$BUS3" 0
+	expect_match '^ret=EIO .*rolled_back=1 .*did not eject .*else' "$output"
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS3")"
+	in_qemu b
+	# The guest has yet to let go of what QEMU has taken away.
+	run del "$BUS2" 0
+	expect_match '^ret=0 ' "$output"
+	qmp device_del '{"id": "b"}'
+	run eject "$BUS3" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu b
+}
+
+@test "nothing was learned, and two are wanted back: none, until the guest has let go" {
+	make_two rp4 rp5 "$BUS4" "$BUS5"
+	qmp device_del '{"id": "a"}'
+	qmp device_del '{"id": "b"}'
+	run eject "$BUS4" 0
+	expect_match '^ret=EBUSY .*several buses' "$output"
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS4")"
+	in_qemu a && in_qemu b
+	del "$BUS4" 0
+	del "$BUS5" 0
+	eject "$BUS4" 0
+	eventually not_in_qemu a
+	eventually not_in_qemu b
 }
 
 @test "a disk that is mounted and written goes without an oops" {
