@@ -80,8 +80,10 @@ int text_mebibytes(const char *s, uint64_t *mib)
 		unit = strchr(units, *s);
 		if (!unit || s[1])
 			return -EINVAL;
-		v <<= 10 * (unit - units);
+		v <<= 10 * (unit - units); /* below 2^52 */
 	}
+	if (v >> (63 - 20))
+		return -EINVAL;
 	*mib = v;
 	return 0;
 }

@@ -23,7 +23,10 @@ int text_number(const char *s, uint64_t min, uint64_t max, uint64_t *value);
 /* Seconds with an optional fraction ("2", "0.5") as ms, 1 to 10^9; or -EINVAL. */
 int text_seconds(const char *s, int64_t *ms);
 
-/* "512", "512M", "2G", "1T" as MiB (a bare number is MiB, as in QEMU); -EINVAL. */
+/*
+ * "512", "512M", "2G", "1T" as MiB (a bare number is MiB, as in QEMU). -EINVAL for what
+ * is no size, or one whose bytes a signed 64-bit number, as JSON has them, cannot hold.
+ */
 int text_mebibytes(const char *s, uint64_t *mib);
 
 /*

@@ -65,7 +65,9 @@ static void seconds_may_have_a_fraction(void **state)
 
 static void a_bare_size_is_in_mebibytes(void **state)
 {
-	static const char *const bad[] = {"", "M", "0", "1K", "1GB", "1m", "-1G"};
+	static const char *const bad[] = {"",	       "M",	    "0",   "1K",
+					  "1GB",       "1m",	    "-1G", "8388608T",
+					  "16777216T", "4294967296"};
 	uint64_t mib;
 	size_t i;
 
@@ -76,6 +78,8 @@ static void a_bare_size_is_in_mebibytes(void **state)
 	assert_int_equal(mib, 2048);
 	assert_int_equal(text_mebibytes("1T", &mib), 0);
 	assert_int_equal(mib, 1 << 20);
+	assert_int_equal(text_mebibytes("8388607T", &mib), 0);
+	assert_true(mib << 20 == 0x7fffff0000000000);
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_equal(text_mebibytes(bad[i], &mib), -EINVAL);
 }
