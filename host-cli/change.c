@@ -19,13 +19,21 @@ int change_set_qmp(void *into, const char *value, struct error *err)
 	return 0;
 }
 
+int change_check_utf8(const char *option, const char *value, struct error *err)
+{
+	json_t *string = json_string(value);
+
+	json_decref(string);
+	return string ? 0 : error_set(err, -EINVAL, "%s %s: not UTF-8", option, value);
+}
+
 int change_set_id(void *into, const char *value, struct error *err)
 {
 	if (!*value || strlen(value) >= CHANGE_ID_MAX)
 		return error_set(err, -EINVAL, "--id %s: 1 to %d bytes", value,
 				 CHANGE_ID_MAX - 1);
 	((struct change *)into)->wanted_id = value;
-	return 0;
+	return change_check_utf8("--id", value, err);
 }
 
 void change_begin(struct change *c, const char *verb)

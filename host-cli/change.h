@@ -81,7 +81,9 @@ enum status change_run(struct change *c, const struct change_step *steps, size_t
 void change_print(struct change *c, const char *done);
 int change_end(struct change *c);
 
-/* For tables of options, where `into` begins with a struct change. */
+/* For tables of options, where `into` begins with a struct change. What goes to QEMU
+ * must be UTF-8, which JSON is; `option` says whose value it is. */
+int change_check_utf8(const char *option, const char *value, struct error *err);
 int change_set_qmp(void *into, const char *value, struct error *err);
 int change_set_id(void *into, const char *value, struct error *err);
 

@@ -221,6 +221,9 @@ static int mem_main(int argc, char **argv, bool adds,
 		report_fail(&c->report, STATUS_USAGE,
 			    "SIZE %s: give a size such as 512M or 2G",
 			    c->options.args[1]);
+	if (!adds && c->wanted_id && v.mebibytes)
+		report_fail(&c->report, STATUS_USAGE,
+			    "give either --id or --size: an id says which one it is");
 	if (change_run(c, adds ? plug : unplug, 4) == STATUS_OK) {
 		change_print(c, adds ? "plugged" : "unplugged");
 		set_json(&v, &c->report);

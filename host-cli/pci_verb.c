@@ -26,19 +26,25 @@ struct pci_verb {
 
 static int set_bus(void *into, const char *value, struct error *err)
 {
-	(void)err;
 	((struct pci_verb *)into)->bus = value;
-	return 0;
+	return change_check_utf8("--bus", value, err);
 }
 
 static int set_prop(void *into, const char *value, struct error *err)
 {
 	static const char *const own[] = {"driver=", "id=", "bus="};
 	struct pci_verb *v = into;
-	size_t i;
+	size_t i, name = strcspn(value, "=");
 
-	if (!strchr(value, '=') || *value == '=')
+	if (!value[name] || !name)
 		return error_set(err, -EINVAL, "--prop %s: give NAME=VALUE", value);
+	if (name >= CHANGE_ID_MAX)
+		return error_set(err, -EINVAL, "--prop %s: NAME has %d bytes at most",
+				 value, CHANGE_ID_MAX - 1);
+	for (i = 0; i < v->props; i++)
+		if (!strncmp(value, v->prop[i], name + 1))
+			return error_set(err, -EINVAL, "--prop %s: that is given twice",
+					 value);
 	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		if (!strncmp(value, own[i], strlen(own[i])))
 			return error_set(err, -EINVAL,
@@ -47,7 +53,7 @@ static int set_prop(void *into, const char *value, struct error *err)
 	if (v->props == PROPS_MAX)
 		return error_set(err, -EINVAL, "--prop: %d of them at most", PROPS_MAX);
 	v->prop[v->props++] = value;
-	return 0;
+	return change_check_utf8("--prop", value, err);
 }
 
 static int set_guest_only(void *into, const char *value, struct error *err)
@@ -269,9 +275,11 @@ static const struct change_step guest_half[] = {
 	{"upcall", change_ask, true},
 };
 
+/* What is wrong in words that each make sense: the report, and so --json, has it. */
 static enum status check(struct pci_verb *v, const char *second)
 {
 	struct report *r = &v->c.report;
+	struct error err = {0};
 
 	if (v->guest_only != v->addressed)
 		return report_fail(r, STATUS_USAGE,
@@ -283,6 +291,14 @@ static enum status check(struct pci_verb *v, const char *second)
 				   : v->c.adds ? "give the DRIVER, such as "
 						 "virtio-net-pci"
 					       : "give the device's ID");
+	if (v->guest_only && (v->c.wanted_id || v->bus || v->props || v->c.qmp_path))
+		return report_fail(r, STATUS_USAGE,
+				   v->c.adds ? "--guest-only leaves QEMU out: --id, "
+					       "--bus, --prop and --qmp are of no use"
+					     : "--guest-only leaves QEMU out: --qmp is "
+					       "of no use");
+	if (v->c.adds && second && change_check_utf8("DRIVER", second, &err))
+		return report_fail(r, STATUS_USAGE, "%s", err.text);
 	if (!v->c.adds && second &&
 	    (size_t)snprintf(v->c.id, sizeof(v->c.id), "%s", second) >= sizeof(v->c.id))
 		return report_fail(r, STATUS_USAGE, "ID: %d bytes at most",

@@ -7,6 +7,7 @@
 #include "fake_devices.h"
 #include "run_verb.h"
 
+#include "../../host-cli/change.h"
 #include "../../host-cli/verbs.h"
 
 #define WINDOW "vm1", "--base", "0xfeb00c00", "--size", "0x200", "--irq", "11"
@@ -238,6 +239,66 @@ static void properties_have_the_types_that_qmp_wants(void **state)
 	      "00:00:00:01\",\"queues\":2,\"mq\":true,\"serial\":\"7\"};ADD_PCI2;");
 }
 
+/* Nothing of a command line may get lost on its way to QEMU. */
+static void what_cannot_be_passed_on_as_it_is_is_not_taken(void **state)
+{
+	char long_name[80];
+	struct {
+		char *args[2];
+		const char *words;
+	} bad[] = {
+		{{"--prop", "serial=a\xff"}, "not UTF-8"},
+		{{"--prop", "\xff=a"}, "not UTF-8"},
+		{{"--prop", long_name}, "63 bytes at most"},
+		{{"--prop", "mq=on"}, "given twice"},
+		{{"--prop", "id=x"}, "DRIVER, --id or --bus"},
+		{{"--prop", "=x"}, "NAME=VALUE"},
+		{{"--id", "\xc3"}, "not UTF-8"},
+		{{"--bus", "\xc3"}, "not UTF-8"},
+	};
+	struct output o;
+	size_t i;
+
+	(void)state;
+	memset(long_name, 'n', sizeof(long_name));
+	strcpy(long_name + CHANGE_ID_MAX, "=1");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		o = run(hotplug_pci_main,
+			ARGS("hotplug-pci", "vm1", "x", "--prop", "mq=off",
+			     bad[i].args[0], bad[i].args[1]));
+		if (o.code != 2 || !strstr(o.err, bad[i].words) || *o.out)
+			fail_msg("%s: %d %s", bad[i].args[1], o.code, o.err);
+	}
+}
+
+static void options_that_would_have_no_effect_are_refused(void **state)
+{
+	char *const unused[][2] = {
+		{"--id", "x"}, {"--bus", "x"}, {"--prop", "a=b"}, {"--qmp", "/q"}};
+	struct fake_devices d = {0};
+	struct output o;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(unused) / sizeof(unused[0]); i++) {
+		o = on(&d, hotplug_pci_main,
+		       ARGS("hotplug-pci", "vm1", "--guest-only", "--address",
+			    "01:00.0", unused[i][0], unused[i][1]),
+		       "");
+		check_failure(&o, 2, unused[i][0]);
+	}
+	o = on(&d, unplug_pci_main,
+	       ARGS("unplug-pci", "vm1", "--guest-only", "--address", "01:00.0",
+		    "--qmp", "/q"),
+	       "");
+	check_failure(&o, 2, "--qmp");
+	o = on(&d, hotplug_pci_main, ARGS("hotplug-pci", "vm1", "x\xff"), "");
+	check_failure(&o, 2, "DRIVER x?: not UTF-8");
+	o = on(&d, unplug_mem_main,
+	       ARGS("unplug-mem", "vm1", "--id", "vmctl-mem0", "--size", "1G"), "");
+	check_failure(&o, 2, "either --id or --size");
+}
+
 static void a_device_that_the_guest_refuses_leaves_qemu_too(void **state)
 {
 	struct fake_devices pci = {.add_ret = -EBUSY, .wants_device_del = true};
@@ -399,6 +460,8 @@ int main(void)
 			a_request_that_nobody_answered_is_undone_or_looked_into),
 		cmocka_unit_test(pci_takes_a_free_port_and_the_first_free_name),
 		cmocka_unit_test(properties_have_the_types_that_qmp_wants),
+		cmocka_unit_test(what_cannot_be_passed_on_as_it_is_is_not_taken),
+		cmocka_unit_test(options_that_would_have_no_effect_are_refused),
 		cmocka_unit_test(a_device_that_the_guest_refuses_leaves_qemu_too),
 		cmocka_unit_test(what_qemu_refuses_leaves_nothing),
 		cmocka_unit_test(a_signal_is_answered_with_the_way_back),
