@@ -50,15 +50,15 @@ enum status change_run(struct change *c, const struct change_step *steps, size_t
 	enum status status = c->report.status;
 	size_t i;
 
-	for (i = 0; i < n && status == STATUS_OK; i++) {
+	for (i = 0; i < n && status == STATUS_OK && !c->done; i++) {
 		status = step_begin(&c->report, steps[i].name, steps[i].changes);
 		if (status == STATUS_OK)
 			status = steps[i].run(c);
 	}
 	if (status != STATUS_OK && c->adds && (c->created || (c->asked && !c->refused)))
 		change_undo(c);
-	else if (status != STATUS_OK && !c->adds && c->asked && !c->answered)
-		change_settle(c);
+	else if (status != STATUS_OK && c->unsettled)
+		(c->settle ? c->settle : change_settle)(c);
 	report_step_end(&c->report);
 	return c->report.status;
 }
@@ -144,7 +144,7 @@ static const char *advice(const struct change *c)
 	}
 }
 
-static enum status fail_refused(struct change *c)
+enum status change_refused(struct change *c)
 {
 	const struct upcall_result *result = &c->result;
 
@@ -171,12 +171,14 @@ enum status change_ask(struct change *c)
 				   "the %s is plugged already; see vmctl devices %s",
 				   c->what, c->vm.name);
 	c->asked = true;
+	c->unsettled = !c->adds;
 	ret = change_send(c, c->adds ? &c->add : &c->del, c->deadline, &err);
 	if (ret)
 		return vm_fail_module(ret, &err, &c->report);
 	c->answered = true;
+	c->unsettled = false;
 	c->refused = c->result.ret != 0;
-	return c->refused ? fail_refused(c) : STATUS_OK;
+	return c->refused ? change_refused(c) : STATUS_OK;
 }
 
 int change_reconnect(struct change *c, deadline_t deadline, struct error *err)
@@ -197,11 +199,20 @@ int change_reconnect(struct change *c, deadline_t deadline, struct error *err)
 int change_wait_gone(struct change *c, deadline_t until, deadline_t deadline,
 		     struct error *err)
 {
-	for (;;) {
-		int ret = c->in_qemu(c, deadline, err);
+	struct error why = {0};
+	int seen = 0;
 
-		if (ret <= 0 || !deadline_left_ms(until))
+	for (;;) {
+		int ret = c->in_qemu(c, deadline, &why);
+
+		/* Cut short by the deadline: what was seen last still holds. */
+		if (ret == -ETIMEDOUT && seen)
+			return seen;
+		if (ret < 0)
+			return error_set(err, ret, "%s", why.text);
+		if (!ret || !deadline_left_ms(until))
 			return ret;
+		seen = ret;
 		poll(NULL, 0, POLL_MS);
 	}
 }
@@ -210,8 +221,7 @@ int change_wait_gone(struct change *c, deadline_t until, deadline_t deadline,
 static int insist(struct change *c, struct error *err)
 {
 	struct upcall_result first = c->result;
-	int ret = qmp_execute(&c->qmp, "device_del", json_pack("{s:s}", "id", c->id),
-			      c->deadline, NULL, err);
+	int ret = change_device_del(c, c->deadline, err);
 
 	if (ret && ret != QMP_REFUSED)
 		return ret;
@@ -241,7 +251,7 @@ enum status change_release(struct change *c)
 	if (c->freed)
 		return STATUS_OK;
 	return report_fail(&c->report, STATUS_HALF_PLUGGED,
-			   "the %s left the guest, and QEMU did not free it: %s; try "
-			   "again, or restart the VM",
-			   c->what, err.text);
+			   "the %s left the guest, and QEMU did not free it: %s; to "
+			   "run %s again is safe, or restart the VM",
+			   c->what, err.text, c->again ? c->again : "the same command");
 }

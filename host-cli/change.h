@@ -4,11 +4,11 @@
  * and virtio-iommu share. The guest has its half of each; PCI and memory have
  * one in QEMU too, which is made before the guest's and goes after it.
  *
- * QEMU frees a device of a guest without ACPI when the guest ejects it, whether a
- * device_del came before or not (QEMU, hw/acpi/pcihp.c and memory_hotplug.c). As in
- * plug.h, device_del is sent only where the ejection alone did not do, and when
- * plugging is undone: the request would stay pending where the guest refuses. PCI is
- * the exception (pci_verb.c).
+ * QEMU frees memory of a guest without ACPI when the guest ejects it, whether a
+ * device_del came before or not (QEMU, hw/acpi/memory_hotplug.c). As in plug.h,
+ * device_del is sent only where the ejection alone did not do, and when plugging is
+ * undone: the request would stay pending where the guest refuses. PCI has an order of
+ * its own (pci_out.c).
  */
 #ifndef HOST_CLI_CHANGE_H
 #define HOST_CLI_CHANGE_H
@@ -54,11 +54,17 @@ struct change {
 	struct upcall_result result;   /* of the last request */
 	bool asked, answered, refused; /* the guest, and what it said */
 	bool listed;		       /* LIST had it before */
+	bool unsettled;	   /* unplug: a failure leaves it somewhere between */
+	const char *again; /* what finishes it; NULL: the same command */
+	bool done;	   /* there is nothing left to do: no more steps */
 
 	/* QEMU's half; NULL: there is none. 1: QEMU has it, 0: not, or -errno. */
 	int (*in_qemu)(struct change *c, deadline_t deadline, struct error *err);
 	/* Frees what is left in QEMU when the device is gone; may be NULL. */
 	int (*after_qemu)(struct change *c, deadline_t deadline, struct error *err);
+	/* Where these are not NULL they are used in place of change_undo.c's own. */
+	int (*take_back)(struct change *c, deadline_t deadline, struct error *err);
+	void (*settle)(struct change *c);
 	char id[CHANGE_ID_MAX]; /* QEMU's name of it */
 	bool created;		/* QEMU may have made it */
 	bool freed;		/* QEMU has it no more */
@@ -93,10 +99,19 @@ enum status change_greet(struct change *c); /* and what is in LIST already */
 enum status change_ask(struct change *c);   /* ADD or DEL */
 enum status change_release(struct change *c);
 
-/* QEMU's half of undoing: device_del, then an ejection; change_undo.c. */
+/* Reports what change_send() got for an answer, which is a refusal. */
+enum status change_refused(struct change *c);
+
+/* change_undo.c: plugging undone, all of it or STATUS_HALF_PLUGGED. */
 void change_undo(struct change *c);
 /* After a DEL that nobody answered in time: which of the two states it is. */
 void change_settle(struct change *c);
+/* Until QEMU has freed it, and what was behind it; 0 or -errno. */
+int change_leave_qemu(struct change *c, deadline_t deadline, struct error *err);
+/* A QMP connection, whatever became of the last one. */
+int change_reopen_qmp(struct change *c, deadline_t deadline, struct error *err);
+/* Sends device_del. That QEMU waits for the guest already is no error. */
+int change_device_del(struct change *c, deadline_t deadline, struct error *err);
 /* Sends a request and waits: 0 also when the guest refused. */
 int change_send(struct change *c, const struct change_request *request,
 		deadline_t deadline, struct error *err);

@@ -3,6 +3,7 @@
  * When a change failed half-way: the way back, or at least which state it is in.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "change.h"
 
@@ -26,7 +27,7 @@ static int leave_guest(struct change *c, deadline_t deadline, struct error *err)
 	return change_in_list(c, deadline, NULL) ? -EBUSY : 0;
 }
 
-static int leave_qemu(struct change *c, deadline_t deadline, struct error *err)
+int change_leave_qemu(struct change *c, deadline_t deadline, struct error *err)
 {
 	int ret = change_wait_gone(c, deadline, deadline, NULL);
 
@@ -37,12 +38,23 @@ static int leave_qemu(struct change *c, deadline_t deadline, struct error *err)
 	return c->after_qemu ? c->after_qemu(c, deadline, err) : 0;
 }
 
-static int open_qmp(struct change *c, deadline_t deadline, struct error *err)
+int change_reopen_qmp(struct change *c, deadline_t deadline, struct error *err)
 {
 	if (c->qmp.fd >= 0)
 		return 0;
 	qmp_close(&c->qmp);
 	return qmp_open(&c->qmp, c->vm.qmp, deadline, err);
+}
+
+int change_device_del(struct change *c, deadline_t deadline, struct error *err)
+{
+	struct error own = {0};
+	int ret = qmp_execute(&c->qmp, "device_del", json_pack("{s:s}", "id", c->id),
+			      deadline, NULL, &own);
+
+	if (ret == QMP_REFUSED && strstr(own.text, "in the process of unplug"))
+		return 0;
+	return ret ? error_set(err, ret, "%s", own.text) : 0;
 }
 
 /* Everything that can be tried; 0 when nothing is left. */
@@ -53,18 +65,20 @@ static int take_back(struct change *c, struct error *err)
 
 	if (!c->created)
 		return leave_guest(c, deadline, err);
-	ret = open_qmp(c, deadline, err);
+	ret = change_reopen_qmp(c, deadline, err);
 	if (!ret)
 		ret = c->in_qemu(c, deadline, err);
 	if (ret < 0)
 		return ret;
 	if (!ret)
 		return c->after_qemu ? c->after_qemu(c, deadline, err) : 0;
-	/* Here a request that stays pending is right: the device has to go. */
-	qmp_execute(&c->qmp, "device_del", json_pack("{s:s}", "id", c->id), deadline,
-		    NULL, err);
+	if (c->take_back)
+		return c->take_back(c, deadline, err);
+	/* Here a request that stays pending is right: the device has to go. If it is
+	 * refused, the ejection is what counts. */
+	change_device_del(c, deadline, err);
 	ret = leave_guest(c, deadline, err);
-	return ret ? ret : leave_qemu(c, deadline, err);
+	return ret ? ret : change_leave_qemu(c, deadline, err);
 }
 
 void change_undo(struct change *c)
@@ -109,6 +123,7 @@ void change_settle(struct change *c)
 	else
 		report_fail_more(&c->report, STATUS_HALF_PLUGGED,
 				 "; whether the %s is out is not known: see vmctl "
-				 "devices %s; to run the same command again is safe",
-				 c->what, c->vm.name);
+				 "devices %s; to run %s again is safe",
+				 c->what, c->vm.name,
+				 c->again ? c->again : "the same command");
 }

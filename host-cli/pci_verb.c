@@ -8,21 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "change.h"
 #include "pci_bus.h"
+#include "pci_verb.h"
+#include "qom.h"
 #include "verbs.h"
-
-#define PROPS_MAX 32
-
-struct pci_verb {
-	struct change c; /* first: a step gets it */
-	const char *driver, *bus;
-	const char *prop[PROPS_MAX];
-	size_t props;
-	bool guest_only, addressed;
-	uint64_t bdf;
-	char free_bus[CHANGE_ID_MAX];
-};
 
 static int set_bus(void *into, const char *value, struct error *err)
 {
@@ -50,8 +39,9 @@ static int set_prop(void *into, const char *value, struct error *err)
 			return error_set(err, -EINVAL,
 					 "--prop %s: DRIVER, --id or --bus says that",
 					 value);
-	if (v->props == PROPS_MAX)
-		return error_set(err, -EINVAL, "--prop: %d of them at most", PROPS_MAX);
+	if (v->props == PCI_PROPS_MAX)
+		return error_set(err, -EINVAL, "--prop: %d of them at most",
+				 PCI_PROPS_MAX);
 	v->prop[v->props++] = value;
 	return change_check_utf8("--prop", value, err);
 }
@@ -76,7 +66,7 @@ static int set_address(void *into, const char *value, struct error *err)
 	return 0;
 }
 
-/* Both requests, once the address is known. */
+/* The requests, once the address is known. */
 static void fill(struct pci_verb *v)
 {
 	struct change *c = &v->c;
@@ -100,16 +90,29 @@ static void fill(struct pci_verb *v)
 	c->add.type = UPCALL_ADD_PCI2;
 	c->del = c->add;
 	c->del.type = UPCALL_DEL_PCI2;
-	c->del.payload.pci2.flags = htole16(UPCALL_EJECT);
+	v->eject = c->del;
+	v->eject.payload.pci2.flags = htole16(UPCALL_EJECT);
+}
+
+/* QEMU also makes what is no PCI device, and then knows it by its id alone. */
+static int look(struct pci_verb *v, uint64_t *bdf, bool *found, deadline_t deadline,
+		struct error *err)
+{
+	struct change *c = &v->c;
+	int ret = pci_bus_find(&c->qmp, c->id, bdf, deadline, err);
+
+	*found = ret > 0;
+	return ret ? ret : qom_has(&c->qmp, QOM_DEVICES, c->id, deadline, err);
 }
 
 static int in_qemu(struct change *c, deadline_t deadline, struct error *err)
 {
 	struct pci_verb *v = (struct pci_verb *)c;
-	int ret = pci_bus_find(&c->qmp, c->id, &v->bdf, deadline, err);
+	bool found;
+	int ret = look(v, &v->bdf, &found, deadline, err);
 
-	/* Undoing a device_add that nobody answered. */
-	if (ret > 0 && !c->del.len)
+	/* Not before: undoing a device_add that nobody answered. */
+	if (found && !c->del.len)
 		fill(v);
 	return ret;
 }
@@ -117,8 +120,9 @@ static int in_qemu(struct change *c, deadline_t deadline, struct error *err)
 static int is_taken(struct pci_verb *v, struct error *err)
 {
 	uint64_t bdf;
+	bool found;
 
-	return pci_bus_find(&v->c.qmp, v->c.id, &bdf, v->c.deadline, err);
+	return look(v, &bdf, &found, v->c.deadline, err);
 }
 
 /* vmctl-pci0 and up: the first that QEMU does not have. */
@@ -137,7 +141,7 @@ static int choose_id(struct pci_verb *v, struct error *err)
 		ret = is_taken(v, err);
 	if (ret > 0)
 		ret = error_set(err, -EEXIST,
-				"QEMU has a PCI device with the id %s already; name "
+				"QEMU has a device with the id %s already; name "
 				"another --id",
 				v->c.id);
 	return ret;
@@ -211,64 +215,11 @@ static enum status create(struct change *c)
 	return STATUS_OK;
 }
 
-static enum status find(struct change *c)
-{
-	struct pci_verb *v = (struct pci_verb *)c;
-	enum status status = change_open_qmp(c);
-	struct error err = {0};
-	int ret;
-
-	if (status != STATUS_OK)
-		return status;
-	ret = pci_bus_find(&c->qmp, c->id, &v->bdf, c->deadline, &err);
-	if (ret < 0)
-		return vm_fail_qmp(ret, &err, &c->report);
-	if (!ret)
-		return report_fail(&c->report, STATUS_NO_SLOT,
-				   "QEMU has no PCI device with the id %s", c->id);
-	fill(v);
-	return STATUS_OK;
-}
-
 static const struct change_step plug[] = {
 	{"qmp", choose_place, false},
 	{"module", change_greet, false},
 	{"device_add", create, true},
 	{"upcall", change_ask, false},
-};
-/*
- * The guest ejects the slot that QEMU wants back, and cannot tell otherwise which of
- * QEMU's hotplug buses it is on (QEMU's docs/specs/acpi_pci_hotplug). A request that
- * is pending already does as well.
- */
-static enum status ask_back(struct change *c)
-{
-	struct error err = {0};
-	int ret = qmp_execute(&c->qmp, "device_del", json_pack("{s:s}", "id", c->id),
-			      c->deadline, NULL, &err);
-
-	if (ret == QMP_REFUSED && strstr(err.text, "in the process of unplug"))
-		ret = 0;
-	return ret ? vm_fail_qmp(ret, &err, &c->report) : STATUS_OK;
-}
-
-static enum status take_out(struct change *c)
-{
-	enum status status = change_ask(c);
-
-	if (c->refused)
-		report_fail_more(&c->report, STATUS_OK,
-				 "; QEMU goes on wanting it back until the next "
-				 "vmctl unplug-pci");
-	return status;
-}
-
-static const struct change_step unplug[] = {
-	{"qmp", find, false},
-	{"module", change_greet, false},
-	{"device_del", ask_back, true},
-	{"upcall", take_out, false},
-	{"release", change_release, false},
 };
 static const struct change_step guest_half[] = {
 	{"module", change_greet, false},
@@ -317,7 +268,8 @@ static enum status run(struct pci_verb *v)
 		return change_run(c, guest_half, 2);
 	}
 	c->in_qemu = in_qemu;
-	return c->adds ? change_run(c, plug, 4) : change_run(c, unplug, 5);
+	c->take_back = pci_out_take_back;
+	return c->adds ? change_run(c, plug, 4) : pci_out_run(v);
 }
 
 static int pci_main(int argc, char **argv, bool adds,

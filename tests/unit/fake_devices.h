@@ -2,7 +2,9 @@
 /*
  * The devices of a fake VM (fake_vm.h): a module with LIST, STATUS and the classes
  * other than CPUs, and a QEMU with one free root port and room for memory. All in
- * the log of the VM. One device at a time, which is all that a command is about.
+ * the log of the VM. One device at a time, which is all that a command is about. As
+ * with the real two, PCI is ejected after a device_del only, and a second device_del
+ * is refused.
  */
 #ifndef FAKE_DEVICES_H
 #define FAKE_DEVICES_H
@@ -23,8 +25,17 @@ struct fake_devices {
 	bool keeps;		 /* ejecting frees nothing */
 	bool no_port;		 /* no root port is free */
 	bool refuse_add;	 /* device_add is refused */
+	const char *refuse_del;	 /* device_del is refused, in these words */
 	bool interrupt_add;	 /* device_add also sends us SIGINT */
-	uint32_t reply_size;	 /* msg_size of the answers to ADD and DEL */
+	bool interrupt_del;	 /* likewise a DEL */
+	bool ejects;		 /* the misbehaviour of a DEL is that of the eject */
+	bool no_pci;		 /* what device_add makes is no PCI device */
+	bool quit_del;		 /* QMP ends at device_del, unanswered */
+	int function;		 /* of its slot */
+	bool cold;	      /* QEMU has it from its start, on a bus without hotplug */
+	const char *leftover; /* an object that was left ... */
+	bool leftover_used;   /* ... and that something uses */
+	uint32_t reply_size;  /* msg_size of the answers to ADD and DEL */
 	/* LIST and STATUS as they should not be. */
 	bool restless;	 /* another generation each time */
 	uint32_t absurd; /* total that is said, if not 0 */
@@ -36,6 +47,7 @@ struct fake_devices {
 	uint32_t entries;
 	uint64_t generation;
 	bool in_guest, in_qemu, asked_back, backend;
+	int32_t node; /* of the last ADD_MEM2 */
 	char id[64];
 };
 
@@ -141,36 +153,50 @@ static void fake_list_device(struct fake_devices *d, uint32_t type, const uint8_
 	d->generation++;
 }
 
-static void fake_free(struct fake_devices *d, bool eject)
+static bool fake_ejects(uint32_t type, const uint8_t *p)
 {
-	if (eject && !d->keeps && (!d->wants_device_del || d->asked_back))
+	return (type == UPCALL_DEL_PCI2 && p[6]) || (type == UPCALL_DEL_MEM2 && p[20]);
+}
+
+static void fake_free(struct fake_devices *d)
+{
+	if (!d->keeps && (!d->wants_device_del || d->asked_back))
 		d->in_qemu = d->asked_back = false;
 }
 
-/* A device that the guest never had is ejected all the same. */
-static void fake_change(struct fake_devices *d, uint32_t type, const uint8_t *in)
+/* Returns what is answered. A device that the guest never had is ejected all the
+ * same. */
+static int fake_change(struct fake_devices *d, uint32_t type, const uint8_t *p)
 {
-	const uint8_t *p = in + sizeof(struct upcall_header);
-	bool adds = strstr(fake_type(type), "ADD") != NULL;
+	bool adds = strstr(fake_type(type), "ADD") != NULL,
+	     eject = fake_ejects(type, p);
 
-	if (adds ? d->add_ret : d->del_ret)
-		return;
-	if (adds) {
+	if (adds && d->add_ret)
+		return d->add_ret;
+	if (!adds && d->del_ret && (!d->ejects || eject))
+		return d->del_ret;
+	if (type == UPCALL_DEL_PCI2 && (eject ? !d->asked_back : !d->in_guest))
+		return -ENODEV;
+	if (adds)
 		fake_list_device(d, type, p);
-	} else {
+	else
 		d->entries -= d->in_guest;
-		fake_free(d, (type == UPCALL_DEL_PCI2 && p[6]) ||
-				     (type == UPCALL_DEL_MEM2 && p[20]));
-	}
+	if (eject)
+		fake_free(d);
+	if (type == UPCALL_ADD_MEM2)
+		memcpy(&d->node, p + 16, sizeof(d->node));
 	d->in_guest = adds;
+	return 0;
 }
 
 static bool fake_device_request(struct fake_vm *vm, int fd, uint32_t type,
 				const uint8_t *in, bool *stay)
 {
+	const uint8_t *p = in + sizeof(struct upcall_header);
 	struct fake_devices *d = vm->more;
 	const char *name = fake_type(type);
-	bool adds;
+	bool adds, meant;
+	int ret = 0;
 
 	if (type == UPCALL_LIST || type == UPCALL_STATUS) {
 		pthread_mutex_lock(&vm->lock);
@@ -182,18 +208,23 @@ static bool fake_device_request(struct fake_vm *vm, int fd, uint32_t type,
 	if (!name)
 		return false;
 	adds = strstr(name, "ADD") != NULL;
+	meant = adds || !d->ejects || fake_ejects(type, p);
 	pthread_mutex_lock(&vm->lock);
-	fake_log(vm, "%s;", name);
-	*stay = !(adds ? d->drop_add : d->drop_del) && !d->drop_unread;
-	if (!d->drop_unread)
-		fake_change(d, type, in);
-	d->drop_unread = false; /* once */
+	fake_log(vm, "%s%s;", name,
+		 type == UPCALL_DEL_PCI2 && fake_ejects(type, p) ? " eject" : "");
+	*stay = !(adds ? d->drop_add : meant && d->drop_del) &&
+		!(meant && d->drop_unread);
+	if (!(meant && d->drop_unread))
+		ret = fake_change(d, type, p);
+	if (meant)
+		d->drop_unread = false; /* once */
+	if (!adds && meant && d->interrupt_del)
+		kill(getpid(), SIGINT);
 	pthread_mutex_unlock(&vm->lock);
-	if (d->late_ms)
+	if (meant && d->late_ms)
 		poll(NULL, 0, d->late_ms);
 	if (*stay)
-		fake_answer(d, fd, type, adds ? d->add_ret : d->del_ret, d->reply_size,
-			    "", 0);
+		fake_answer(d, fd, type, ret, d->reply_size, "", 0);
 	return true;
 }
 
@@ -201,10 +232,10 @@ static json_t *fake_pci(const struct fake_devices *d)
 {
 	json_t *behind = json_array();
 
-	if (d->in_qemu)
+	if (d->in_qemu && !d->no_pci)
 		json_array_append_new(behind, json_pack("{s:i, s:i, s:i, s:s}", "bus",
-							1, "slot", 0, "function", 0,
-							"qdev_id", d->id));
+							1, "slot", 0, "function",
+							d->function, "qdev_id", d->id));
 	return json_pack("[{s:i, s:[{s:i, s:i, s:i, s:s}, {s:i, s:i, s:i, s:s, "
 			 "s:{s:o}}]}]",
 			 "bus", 0, "devices", "bus", 0, "slot", 1, "function", 0,
@@ -242,44 +273,101 @@ static json_t *fake_add_device(struct fake_vm *vm, const json_t *arguments)
 	return json_object();
 }
 
-static bool fake_device_command(struct fake_vm *vm, const char *name,
-				const json_t *arguments, json_t **value)
+static json_t *fake_device_del(struct fake_vm *vm)
 {
 	struct fake_devices *d = vm->more;
 
-	*value = NULL;
-	if (!strcmp(name, "query-pci")) {
-		*value = fake_pci(d);
-	} else if (!strcmp(name, "query-memory-devices")) {
-		*value = fake_memory(d);
-	} else if (!strcmp(name, "device_add")) {
-		*value = fake_add_device(vm, arguments);
-	} else if (!strcmp(name, "device_del")) {
-		fake_log(vm, "device_del;");
-		d->asked_back = true;
-		*value = json_object();
-	} else if (!strcmp(name, "object-add")) {
-		fake_log(vm, "object-add;");
-		d->backend = true;
-		*value = json_object();
-	} else if (!strcmp(name, "object-del")) {
-		fake_log(vm, "object-del;");
-		if (d->backend && !d->in_qemu)
-			*value = json_object();
+	fake_log(vm, "device_del;");
+	vm->why = d->refuse_del ? d->refuse_del
+				: "Device x is already in the process of unplug";
+	if (d->refuse_del || d->asked_back)
+		return NULL;
+	d->asked_back = true;
+	if (d->no_pci)
+		d->in_qemu = d->asked_back = false;
+	return json_object();
+}
+
+static json_t *fake_object_add(struct fake_vm *vm, const char *id)
+{
+	struct fake_devices *d = vm->more;
+
+	fake_log(vm, "object-add;");
+	if (d->leftover && !strcmp(id, d->leftover))
+		return NULL;
+	d->backend = true;
+	return json_object();
+}
+
+static json_t *fake_object_del(struct fake_vm *vm, const char *id)
+{
+	struct fake_devices *d = vm->more;
+	bool left = d->leftover && !strcmp(id, d->leftover);
+	bool held = left ? d->leftover_used : !d->backend || d->in_qemu;
+
+	fake_log(vm, left ? "object-del %s;" : "object-del;", id);
+	if (held)
+		return NULL;
+	if (left)
+		d->leftover = NULL;
+	else
 		d->backend = false;
-	} else {
+	return json_object();
+}
+
+static json_t *fake_qom_list(const struct fake_devices *d, const char *path)
+{
+	json_t *list = json_pack("[{s:s, s:s}]", "name", "type", "type", "string");
+	bool objects = !strcmp(path, "/objects");
+	char backend[96];
+
+	snprintf(backend, sizeof(backend), "%s-ram", d->id);
+	if (!objects && d->in_qemu)
+		json_array_append_new(list, json_pack("{s:s}", "name", d->id));
+	if (objects && d->backend)
+		json_array_append_new(list, json_pack("{s:s}", "name", backend));
+	if (objects && d->leftover)
+		json_array_append_new(list, json_pack("{s:s}", "name", d->leftover));
+	return list;
+}
+
+static bool fake_device_command(struct fake_vm *vm, const char *name,
+				const json_t *arguments, json_t **value)
+{
+	const char *id = json_string_value(json_object_get(arguments, "id"));
+	const char *path = json_string_value(json_object_get(arguments, "path"));
+	struct fake_devices *d = vm->more;
+
+	*value = NULL;
+	if (!strcmp(name, "query-pci"))
+		*value = fake_pci(d);
+	else if (!strcmp(name, "query-memory-devices"))
+		*value = fake_memory(d);
+	else if (!strcmp(name, "device_add"))
+		*value = fake_add_device(vm, arguments);
+	else if (!strcmp(name, "device_del"))
+		*value = fake_device_del(vm);
+	else if (!strcmp(name, "object-add"))
+		*value = fake_object_add(vm, id);
+	else if (!strcmp(name, "object-del"))
+		*value = fake_object_del(vm, id);
+	else if (!strcmp(name, "qom-list"))
+		*value = fake_qom_list(d, path);
+	else if (!strcmp(name, "qom-get"))
+		*value = json_boolean(!d->cold);
+	else
 		return false;
-	}
 	return true;
 }
 
 #define FAKE_ALL_FEATURES                                                \
 	(UPCALL_FEATURE_MMIO | UPCALL_FEATURE_PCI | UPCALL_FEATURE_MEM | \
-	 UPCALL_FEATURE_VIOMMU | UPCALL_FEATURE_QUERY)
+	 UPCALL_FEATURE_VIOMMU | UPCALL_FEATURE_QUERY | UPCALL_FEATURE_EJECT_PCI)
 
 static struct fake_vm fake_with_devices(struct fake_devices *d)
 {
 	return (struct fake_vm){.features = FAKE_ALL_FEATURES,
+				.quit_del = d->quit_del,
 				.command = fake_device_command,
 				.request = fake_device_request,
 				.more = d};

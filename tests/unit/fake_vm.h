@@ -43,7 +43,7 @@ struct fake_vm {
 	bool swallow_add;	 /* device_add says yes and does nothing */
 	int refuse_add;		 /* device_add of this APIC id is refused */
 	bool interrupt_add;	 /* device_add also sends us SIGINT */
-	bool quit_add;		 /* device_add ends QEMU */
+	bool quit_add, quit_del; /* device_add or device_del ends QMP, unanswered */
 	bool wants_device_del;	 /* ejecting frees a vCPU only after device_del */
 	bool keeps;		 /* ejecting frees nothing */
 	bool stays_offline;	 /* OnlineCpus does nothing */
@@ -61,6 +61,7 @@ struct fake_vm {
 	bool plugged[FAKE_SLOTS], asked_back[FAKE_SLOTS];
 	bool present[FAKE_SLOTS], online[FAKE_SLOTS];
 	char log[2048];
+	const char *why; /* what an error says; NULL: the usual words */
 
 	char root[40], dir[64];
 	pthread_mutex_t lock;
@@ -170,13 +171,16 @@ static bool fake_execute(struct fake_vm *vm, int fd, const char *line)
 	char *text;
 
 	pthread_mutex_lock(&vm->lock);
+	vm->why = NULL;
 	if (!vm->command ||
 	    !vm->command(vm, name, json_object_get(request, "arguments"), &value))
 		value = fake_command(vm, name, json_object_get(request, "arguments"));
-	quit = vm->quit_add && !strcmp(name, "device_add");
-	pthread_mutex_unlock(&vm->lock);
+	quit = (vm->quit_add && !strcmp(name, "device_add")) ||
+	       (vm->quit_del && !strcmp(name, "device_del"));
 	reply = value ? json_pack("{s:o}", "return", value)
-		      : json_pack("{s:{s:s}}", "error", "desc", "no\x1b[2J way");
+		      : json_pack("{s:{s:s}}", "error", "desc",
+				  vm->why ? vm->why : "no\x1b[2J way");
+	pthread_mutex_unlock(&vm->lock);
 	json_object_set(reply, "id", json_object_get(request, "id"));
 	text = json_dumps(reply, JSON_COMPACT);
 	if (!quit) {

@@ -202,14 +202,14 @@ static void module_status_prints_every_type_and_nothing_unprintable(void **state
 	assert_non_null(strstr(o.out, "connections  1 of 16\n"));
 	assert_non_null(strstr(o.out, "plugged      2\n"));
 	assert_non_null(strstr(o.out, "features     detail del-cpu2 cpu mmio pci mem "
-				      "viommu query\n"));
+				      "viommu query eject-pci\n"));
 	assert_non_null(strstr(o.out, "T?0              no                4       1  "
 				      "     2.0       5.0\n"));
 	assert_non_null(strstr(o.out, "T?19             yes "));
 	o = on(&d, module_status_main, ARGS("module-status", "vm1", "--json"));
 	r = json_loads(o.out, 0, NULL);
 	assert_int_equal(json_array_size(json_object_get(r, "types")), 20);
-	assert_int_equal(json_array_size(json_object_get(r, "features")), 8);
+	assert_int_equal(json_array_size(json_object_get(r, "features")), 9);
 	json_decref(r);
 }
 
