@@ -9,6 +9,7 @@
 
 #include "change.h"
 #include "dimm.h"
+#include "qom.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -18,6 +19,9 @@ struct mem_verb {
 	int64_t node;	    /* -1: none */
 	struct dimm dimm;
 	char backend[DIMM_ID_MAX + 8];
+	char again[DIMM_ID_MAX + 32];
+	unsigned int next;	 /* no name from this number on is taken */
+	char swept[DIMM_ID_MAX]; /* the memory whose backend was left, and is freed */
 };
 
 static int set_node(void *into, const char *value, struct error *err)
@@ -60,6 +64,8 @@ static void fill(struct mem_verb *v)
 	c->del.payload.mem2.node = htole32((uint32_t)-1);
 	c->del.payload.mem2.flags = htole32(UPCALL_EJECT);
 	snprintf(v->backend, sizeof(v->backend), "%s", v->dimm.backend);
+	snprintf(v->again, sizeof(v->again), "the same command with --id %s", c->id);
+	c->again = c->adds ? NULL : v->again;
 }
 
 static int in_qemu(struct change *c, deadline_t deadline, struct error *err)
@@ -87,21 +93,87 @@ static int after_qemu(struct change *c, deadline_t deadline, struct error *err)
 			   deadline, NULL, err);
 }
 
+/* "vmctl-mem3-ram" is 3's. */
+static bool backend_number(const char *name, uint64_t *number)
+{
+	char digits[8];
+	const char *end = strstr(name, "-ram");
+	size_t prefix = strlen(DIMM_PREFIX);
+
+	if (strncmp(name, DIMM_PREFIX, prefix) || !end || end[4] ||
+	    (size_t)(end - name) - prefix >= sizeof(digits))
+		return false;
+	snprintf(digits, sizeof(digits), "%.*s", (int)(end - name - prefix),
+		 name + prefix);
+	return !text_number(digits, 0, 65535, number);
+}
+
+/*
+ * A vmctl that was killed between object-add and device_add, or between an eject and
+ * object-del, leaves memory with no dimm in front of it: it goes now.
+ */
+static int sweep_one(struct mem_verb *v, const char *backend, unsigned int number,
+		     struct error *err)
+{
+	struct change *c = &v->c;
+	char id[DIMM_ID_MAX];
+	struct dimm dimm;
+	int ret;
+
+	snprintf(id, sizeof(id), DIMM_PREFIX "%u", number);
+	ret = dimm_find(&c->qmp, id, &dimm, c->deadline, err);
+	if (!ret) {
+		ret = qmp_execute(&c->qmp, "object-del",
+				  json_pack("{s:s}", "id", backend), c->deadline, NULL,
+				  err);
+		if (!ret) {
+			strcpy(v->swept, id);
+			report_debug(&c->report, "%s was left, and is gone", backend);
+			return 0;
+		}
+	}
+	/* What something else uses QEMU keeps, and the name is taken. */
+	if (ret < 0 && ret != QMP_REFUSED)
+		return ret;
+	if (number >= v->next)
+		v->next = number + 1;
+	return 0;
+}
+
+static int sweep(struct mem_verb *v, struct error *err)
+{
+	json_t *list = NULL;
+	int ret = qom_list(&v->c.qmp, QOM_OBJECTS, v->c.deadline, &list, err);
+	const char *name;
+	uint64_t number;
+	size_t i;
+
+	for (i = 0; !ret && (name = qom_name(list, i)); i++)
+		if (backend_number(name, &number))
+			ret = sweep_one(v, name, (unsigned int)number, err);
+	json_decref(list);
+	return ret;
+}
+
 static enum status choose_id(struct change *c)
 {
 	struct mem_verb *v = (struct mem_verb *)c;
 	enum status status = change_open_qmp(c);
 	struct error err = {0};
 	struct dimm last;
-	unsigned int n = 0;
+	unsigned int n;
 	int ret;
 
 	if (status != STATUS_OK)
 		return status;
-	ret = dimm_find_last(&c->qmp, 0, &last, &n, c->deadline, &err);
+	ret = sweep(v, &err);
+	if (!ret)
+		ret = dimm_find_last(&c->qmp, 0, &last, &n, c->deadline, &err);
 	if (ret < 0)
 		return vm_fail_qmp(ret, &err, &c->report);
-	snprintf(c->id, sizeof(c->id), DIMM_PREFIX "%u", ret ? n + 1 : 0);
+	if (ret && n >= v->next)
+		v->next = n + 1;
+	snprintf(c->id, sizeof(c->id), DIMM_PREFIX "%u", v->next);
 	snprintf(v->backend, sizeof(v->backend), "%s-ram", c->id);
 	snprintf(c->what, sizeof(c->what), "memory of %llu MiB (%s)",
 		 (unsigned long long)v->mebibytes, c->id);
@@ -156,6 +228,14 @@ static enum status create(struct change *c)
 	return STATUS_OK;
 }
 
+/* An earlier unplug of the memory that is meant had come that far. */
+static bool was_swept(const struct mem_verb *v)
+{
+	if (v->c.wanted_id)
+		return !strcmp(v->c.wanted_id, v->swept);
+	return *v->swept && !v->mebibytes;
+}
+
 static enum status find(struct change *c)
 {
 	struct mem_verb *v = (struct mem_verb *)c;
@@ -165,12 +245,22 @@ static enum status find(struct change *c)
 
 	if (status != STATUS_OK)
 		return status;
+	ret = sweep(v, &err);
+	if (ret)
+		return vm_fail_qmp(ret, &err, &c->report);
 	ret = v->c.wanted_id
 		      ? dimm_find(&c->qmp, v->c.wanted_id, &v->dimm, c->deadline, &err)
 		      : dimm_find_last(&c->qmp, v->mebibytes << 20, &v->dimm, NULL,
 				       c->deadline, &err);
 	if (ret < 0)
 		return vm_fail_qmp(ret, &err, &c->report);
+	if (!ret && was_swept(v)) {
+		strcpy(c->id, v->swept);
+		snprintf(c->what, sizeof(c->what),
+			 "what QEMU had left of the memory %s", c->id);
+		c->done = true;
+		return STATUS_OK;
+	}
 	if (!ret)
 		return report_fail(&c->report, STATUS_NO_SLOT,
 				   "QEMU has no memory %s%s of that kind; qmp's "
@@ -197,6 +287,8 @@ static const struct change_step unplug[] = {
 
 static void set_json(const struct mem_verb *v, struct report *r)
 {
+	if (!v->dimm.size)
+		return; /* only what was behind it was left */
 	report_set(r, "base", json_integer((json_int_t)v->dimm.base));
 	report_set(r, "size", json_integer((json_int_t)v->dimm.size));
 }

@@ -561,6 +561,40 @@ static void the_way_back_from_plugging_pci_looks_at_what_is_there(void **state)
 	      PCI_ADD "ADD_PCI2;" PCI_DEL, false, false);
 }
 
+static void memory_that_was_left_without_a_dimm_is_freed(void **state)
+{
+	struct fake_devices d = {.leftover = "vmctl-mem0-ram"}, plug = d, used = d;
+	struct fake_devices other = {.leftover = "vmctl-mem0-rams"};
+	struct output o;
+
+	(void)state;
+	works(&plug, hotplug_mem_main, PLUG_MEM, "(vmctl-mem0)",
+	      "object-del vmctl-mem0-ram;" MEM_ADD "ADD_MEM2;");
+	used.leftover_used = true;
+	works(&used, hotplug_mem_main, PLUG_MEM, "(vmctl-mem1)",
+	      "object-del vmctl-mem0-ram;object-add;device_add {\"driver\":\"pc-dimm\","
+	      "\"id\":\"vmctl-mem1\",\"memdev\":\"vmctl-mem1-ram\"};ADD_MEM2;");
+	works(&other, hotplug_mem_main, PLUG_MEM, "(vmctl-mem0)", MEM_ADD "ADD_MEM2;");
+	/* An unplug that was cut off there is finished by a second one. */
+	plug = d;
+	works(&plug, unplug_mem_main, UNPLUG_MEM,
+	      "vm1: unplugged what QEMU had left of the memory vmctl-mem0\n",
+	      "object-del vmctl-mem0-ram;");
+	assert_null(plug.leftover);
+	plug = d;
+	works(&plug, unplug_mem_main, ARGS("unplug-mem", "vm1", "--id", "vmctl-mem0"),
+	      "vmctl-mem0", "object-del vmctl-mem0-ram;");
+	plug = d;
+	o = on(&plug, unplug_mem_main, ARGS("unplug-mem", "vm1", "--id", "vmctl-mem1"),
+	       "object-del vmctl-mem0-ram;");
+	check_failure(&o, 8, "no memory with the id vmctl-mem1");
+	o = on(&used, unplug_mem_main, UNPLUG_MEM,
+	       "object-del vmctl-mem0-ram;DEL_MEM2;object-del;");
+	assert_int_equal(o.code, 0);
+	o = on(&used, unplug_mem_main, UNPLUG_MEM, "object-del vmctl-mem0-ram;");
+	check_failure(&o, 8, "no memory plugged by vmctl");
+}
+
 static void a_refused_unplug_asks_qemu_for_nothing(void **state)
 {
 	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
@@ -646,6 +680,7 @@ int main(void)
 		cmocka_unit_test(what_cannot_go_at_all_stays_in_the_guest),
 		cmocka_unit_test(from_every_state_the_same_command_goes_on),
 		cmocka_unit_test(the_way_back_from_plugging_pci_looks_at_what_is_there),
+		cmocka_unit_test(memory_that_was_left_without_a_dimm_is_freed),
 		cmocka_unit_test(a_refused_unplug_asks_qemu_for_nothing),
 		cmocka_unit_test(an_iommu_has_its_endpoints_and_goes_without_them),
 		cmocka_unit_test(endpoints_that_make_no_sense_are_not_taken),
