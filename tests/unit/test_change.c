@@ -595,6 +595,87 @@ static void memory_that_was_left_without_a_dimm_is_freed(void **state)
 	check_failure(&o, 8, "no memory plugged by vmctl");
 }
 
+static void memory_goes_to_the_node_that_was_named(void **state)
+{
+	struct fake_devices d = {0};
+
+	(void)state;
+	works(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "256M", "--node", "1"),
+	      "vmctl-mem0",
+	      "object-add;device_add {\"driver\":\"pc-dimm\",\"id\":\"vmctl-mem0\","
+	      "\"memdev\":\"vmctl-mem0-ram\",\"node\":1};ADD_MEM2;");
+	assert_int_equal(le32toh((uint32_t)d.node), 1);
+}
+
+/* Runs a verb with --json, which succeeds, and compares what its class adds. */
+static void json_is(struct fake_devices *d, int (*verb)(int, char **), char **argv,
+		    const char *members)
+{
+	json_t *wanted = json_loads(members, 0, NULL), *got;
+	struct fake_vm vm = fake_with_devices(d);
+	const char *key, *name;
+	struct output o;
+	json_t *value;
+
+	fake_start(&vm, 0);
+	o = run(verb, argv);
+	fake_stop(&vm);
+	got = json_loads(o.out, 0, NULL);
+	assert_non_null(wanted);
+	if (o.code || *o.err || !got || !json_is_true(json_object_get(got, "ok")))
+		fail_msg("%s: %d: %s%s", argv[0], o.code, o.out, o.err);
+	json_object_foreach (wanted, key, value)
+		if (!json_equal(json_object_get(got, key), value))
+			fail_msg("%s: %s: %s", argv[0], key, o.out);
+	assert_true(json_real_value(json_object_get(got, "kernel_ms")) == 3);
+	assert_int_equal(json_integer_value(json_object_get(got, "request")), 7);
+	for (name = "id\0address\0base\0size\0irq\0"; *name; name += strlen(name) + 1)
+		if (json_object_get(got, name) && !json_object_get(wanted, name))
+			fail_msg("%s has no %s: %s", argv[0], name, o.out);
+	json_decref(wanted);
+	json_decref(got);
+}
+
+static void json_has_what_the_device_has(void **state)
+{
+	static const char pci[] = "{\"id\": \"p\", \"address\": \"0000:01:00.0\"}";
+	static const char at[] = "{\"address\": \"0000:02:03.1\"}";
+	static const char mem[] = "{\"id\": \"vmctl-mem0\", \"base\": 4294967296, "
+				  "\"size\": 268435456}";
+	static const char window[] =
+		"{\"base\": 4272950272, \"size\": 512, \"irq\": 11}";
+	struct fake_devices d = {0};
+
+	(void)state;
+	json_is(&d, hotplug_pci_main,
+		ARGS("hotplug-pci", "vm1", "virtio-rng-pci", "--id", "p", "--json"),
+		pci);
+	json_is(&d, unplug_pci_main, ARGS("unplug-pci", "vm1", "p", "--json"), pci);
+	json_is(&d, hotplug_pci_main,
+		ARGS("hotplug-pci", "vm1", "--guest-only", "--address", "02:03.1",
+		     "--json"),
+		at);
+	json_is(&d, unplug_pci_main,
+		ARGS("unplug-pci", "vm1", "--guest-only", "--address", "02:03.1",
+		     "--json"),
+		at);
+	json_is(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "256M", "--json"),
+		mem);
+	json_is(&d, unplug_mem_main, ARGS("unplug-mem", "vm1", "--json"), mem);
+	json_is(&d, hotplug_mmio_main, ARGS("hotplug-mmio", WINDOW, "--json"), window);
+	json_is(&d, unplug_mmio_main, ARGS("unplug-mmio", WINDOW, "--json"), window);
+	json_is(&d, hotplug_iommu_main,
+		ARGS("hotplug-iommu", WINDOW, "--endpoint", "00:02.0=16", "--json"),
+		window);
+	json_is(&d, unplug_iommu_main, ARGS("unplug-iommu", WINDOW, "--json"), window);
+	json_is(&d, hotplug_iommu_main,
+		ARGS("hotplug-iommu", "vm1", "--pci", "02:03.1", "--endpoint",
+		     "00:02.0=16", "--json"),
+		at);
+	json_is(&d, unplug_iommu_main,
+		ARGS("unplug-iommu", "vm1", "--pci", "02:03.1", "--json"), at);
+}
+
 static void a_refused_unplug_asks_qemu_for_nothing(void **state)
 {
 	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
@@ -681,6 +762,8 @@ int main(void)
 		cmocka_unit_test(from_every_state_the_same_command_goes_on),
 		cmocka_unit_test(the_way_back_from_plugging_pci_looks_at_what_is_there),
 		cmocka_unit_test(memory_that_was_left_without_a_dimm_is_freed),
+		cmocka_unit_test(memory_goes_to_the_node_that_was_named),
+		cmocka_unit_test(json_has_what_the_device_has),
 		cmocka_unit_test(a_refused_unplug_asks_qemu_for_nothing),
 		cmocka_unit_test(an_iommu_has_its_endpoints_and_goes_without_them),
 		cmocka_unit_test(endpoints_that_make_no_sense_are_not_taken),
