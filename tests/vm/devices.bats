@@ -133,6 +133,33 @@ END
 	expect 0 "$(qmp query-pci | grep -c vmctl-pci0)"
 }
 
+@test "a PCI device, in JSON" {
+	needs pci
+	expect "['vmctl-pci0', '0000:01:00.0', True]" "$(json '[r["id"], r["address"], r["request"] > 0]' \
+		hotplug-pci guest virtio-rng-pci)"
+	expect "['vmctl-pci0', '0000:01:00.0', True]" "$(json '[r["id"], r["address"], r["request"] > 0]' \
+		unplug-pci guest vmctl-pci0)"
+}
+
+@test "what QEMU would not take back stays in the guest" {
+	needs pci
+	run vmctl unplug-pci guest rp0
+	expect 13 "$status"
+	expect_match 'QEMU cannot take the PCI device .*rp0' "$output"
+	expect 1 "$(qmp query-pci | grep -c '"rp0"')"
+	guest 'test -e /sys/bus/pci/devices/0000:00:02.0'
+}
+
+@test "what is no PCI device is not left behind" {
+	needs pci
+	vmctl hotplug-pci guest qemu-xhci --id usb
+	run vmctl hotplug-pci guest usb-tablet --id tablet --bus usb.0
+	expect 13 "$status"
+	expect_match 'is usb-tablet a PCI device.; it was taken back, nothing is left of it' "$output"
+	expect 0 "$(qmp qom-list '{"path": "/machine/peripheral"}' | grep -c tablet)"
+	vmctl unplug-pci guest usb
+}
+
 @test "what QEMU refuses leaves nothing behind" {
 	needs pci
 	run vmctl hotplug-pci guest no-such-device
@@ -183,6 +210,20 @@ left_of_memory() {
 	expect 13 "$status"
 	expect '[]' "$(left_of_memory)"
 	expect 0 "$(json 'len(r["devices"])' devices guest)"
+}
+
+@test "memory that was left without a dimm is freed, by the next plug or unplug" {
+	left='{"qom-type": "memory-backend-memfd", "id": "vmctl-mem0-ram", "size": 134217728, "share": true}'
+	qmp object-add "$left"
+	expect "['vmctl-mem0', 134217728]" "$(json '[r["id"], r["size"]]' hotplug-mem guest 128M --node 0)"
+	expect 0 "$(json 'r["devices"][0]["parameters"]["node"]' devices guest)"
+	vmctl unplug-mem guest --id vmctl-mem0
+	expect '[]' "$(left_of_memory)"
+	qmp object-add "$left"
+	run vmctl unplug-mem guest
+	expect 0 "$status"
+	expect_match 'unplugged what QEMU had left of the memory vmctl-mem0' "$output"
+	expect '[]' "$(left_of_memory)"
 }
 
 @test "memory with pages that somebody holds stays, says why, and goes when it is let go" {

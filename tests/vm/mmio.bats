@@ -184,7 +184,9 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	man_example 'hotplug-mmio vm1'
 	where='--base 0xfeb00c00 --size 0x200 --irq 11'
 	# shellcheck disable=SC2086
-	vmctl hotplug-mmio guest $where
+	run vmctl hotplug-mmio guest $where --json
+	expect 0 "$status"
+	expect_match '"base":4272950272,"size":512,"irq":11,' "$output"
 	eventually guest 'test -b /dev/vda'
 	run vmctl devices guest
 	expect_match $'\nmmio +0xfeb00c00 ' "$output"

@@ -32,6 +32,7 @@ address() { printf '0000:%02x:00.%d' "$1" "${2:-0}"; }
 
 add() { client raw 7 2 "$(printf '%02x%02x' "$1" "$2")"; }
 del() { client raw 8 2 "$(printf '%02x%02x' "$1" "$2")"; }
+del2() { client raw 0x107 8 "$(printf '00000000%02x%02x0000' "$1" "$2")"; }
 eject() { client raw 0x107 8 "$(printf '00000000%02x%02x0100' "$1" "$2")"; }
 
 make_disk() { # make_disk ID BUS [addr=..., multifunction=...]
@@ -222,6 +223,32 @@ make_two() { # make_two PORT PORT BUS BUS
 	run add 0 $((0x1e << 3))
 	expect_match '^ret=EOPNOTSUPP .*0000:00:1e.0 is a virtio-iommu' "$output"
 	guest '! test -e /sys/bus/pci/devices/0000:00:1e.0'
+}
+
+@test "vmctl: what QEMU wants back already is not in the way of another device" {
+	vmctl hotplug-pci guest virtio-rng-pci --id a --bus rp0
+	vmctl hotplug-pci guest virtio-rng-pci --id b --bus rp1
+	qmp device_del '{"id": "a"}'
+	vmctl unplug-pci guest b
+	not_in_qemu b && in_qemu a
+	guest "test -e /sys/bus/pci/devices/$(address "$BUS0") && ! test -e /sys/bus/pci/devices/$(address "$BUS1")"
+	vmctl unplug-pci guest a
+	not_in_qemu a
+	guest "! test -e /sys/bus/pci/devices/$(address "$BUS0")"
+}
+
+@test "vmctl: unplugging goes on from where it was cut off" {
+	vmctl hotplug-pci guest virtio-rng-pci --id a --bus rp0
+	del2 "$BUS0" 0
+	vmctl unplug-pci guest a
+	not_in_qemu a
+	vmctl hotplug-pci guest virtio-rng-pci --id a --bus rp0
+	del2 "$BUS0" 0
+	qmp device_del '{"id": "a"}'
+	vmctl unplug-pci guest a
+	not_in_qemu a
+	run vmctl unplug-pci guest a
+	expect 8 "$status"
 }
 
 @test "one hundred rounds of plugging and unplugging one slot" {
