@@ -176,8 +176,8 @@ enum status change_ask(struct change *c)
 	if (ret)
 		return vm_fail_module(ret, &err, &c->report);
 	c->answered = true;
-	c->unsettled = false;
 	c->refused = c->result.ret != 0;
+	c->unsettled = !c->adds && !c->refused && c->in_qemu;
 	return c->refused ? change_refused(c) : STATUS_OK;
 }
 
@@ -240,6 +240,7 @@ enum status change_release(struct change *c)
 	struct error err = {0};
 	int ret;
 
+	c->unsettled = false; /* from here on it is this step that says what is left */
 	if (grace > c->deadline)
 		grace = c->deadline;
 	ret = change_wait_gone(c, grace, c->deadline, &err);

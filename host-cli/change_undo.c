@@ -113,7 +113,9 @@ void change_settle(struct change *c)
 	if (!ret && !c->answered)
 		ret = c->listed ? change_in_list(c, deadline, NULL) : -EOPNOTSUPP;
 	if (!ret && c->in_qemu) {
-		ret = change_wait_gone(c, deadline, deadline, NULL);
+		ret = change_reopen_qmp(c, deadline, NULL);
+		if (!ret)
+			ret = change_wait_gone(c, deadline, deadline, NULL);
 		if (!ret && c->after_qemu)
 			ret = c->after_qemu(c, deadline, NULL);
 	}

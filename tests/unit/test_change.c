@@ -595,6 +595,23 @@ static void memory_that_was_left_without_a_dimm_is_freed(void **state)
 	check_failure(&o, 8, "no memory plugged by vmctl");
 }
 
+static void a_signal_does_not_keep_memory_from_being_freed(void **state)
+{
+	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
+	struct timespec now = {0};
+	sigset_t set;
+
+	(void)state;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	d.interrupt_del = true;
+	fails(&d, unplug_mem_main, UNPLUG_MEM, 130, "is out all the same",
+	      "DEL_MEM2;object-del;", false, false);
+	assert_false(d.backend);
+	assert_int_equal(sigtimedwait(&set, NULL, &now), SIGINT);
+}
+
 static void memory_goes_to_the_node_that_was_named(void **state)
 {
 	struct fake_devices d = {0};
@@ -762,6 +779,7 @@ int main(void)
 		cmocka_unit_test(from_every_state_the_same_command_goes_on),
 		cmocka_unit_test(the_way_back_from_plugging_pci_looks_at_what_is_there),
 		cmocka_unit_test(memory_that_was_left_without_a_dimm_is_freed),
+		cmocka_unit_test(a_signal_does_not_keep_memory_from_being_freed),
 		cmocka_unit_test(memory_goes_to_the_node_that_was_named),
 		cmocka_unit_test(json_has_what_the_device_has),
 		cmocka_unit_test(a_refused_unplug_asks_qemu_for_nothing),
