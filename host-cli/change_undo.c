@@ -3,6 +3,7 @@
  * When a change failed half-way: the way back, or at least which state it is in.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "change.h"
@@ -84,16 +85,21 @@ static int take_back(struct change *c, struct error *err)
 void change_undo(struct change *c)
 {
 	struct error err = {0};
+	char mend[64] = "";
 
 	report_step(&c->report, "cleanup");
+	/* "hotplug-pci": unplug-pci goes on from wherever this ends. */
+	if (c->del.len)
+		snprintf(mend, sizeof(mend), " try vmctl un%s,",
+			 c->report.verb + strlen("hot"));
 	if (!take_back(c, &err))
 		report_fail_more(&c->report, STATUS_OK,
 				 "; it was taken back, nothing is left of it");
 	else
 		report_fail_more(&c->report, STATUS_HALF_PLUGGED,
 				 "; CLEANUP FAILED, the %s may be left half plugged: "
-				 "%s; see vmctl devices %s, or restart the VM",
-				 c->what, err.text, c->vm.name);
+				 "%s; see vmctl devices %s,%s or restart the VM",
+				 c->what, err.text, c->vm.name, mend);
 }
 
 void change_settle(struct change *c)

@@ -550,8 +550,11 @@ static void the_way_back_from_plugging_pci_looks_at_what_is_there(void **state)
 	fails(&stays, hotplug_pci_main, PLUG_PCI, 12, "CLEANUP FAILED",
 	      PCI_ADD "device_del;", false, true);
 	/* An eject would free what somebody else asked for. */
-	fails(&refused, hotplug_pci_main, PLUG_PCI, 12, "no hotplug here",
+	fails(&refused, hotplug_pci_main, PLUG_PCI, 12,
+	      "no hotplug here; see vmctl devices vm1, try vmctl unplug-pci, or",
 	      PCI_ADD "ADD_PCI2;DEL_PCI2;device_del;", false, true);
+	refused.refuse_del = NULL;
+	works(&refused, unplug_pci_main, UNPLUG_PCI, "unplugged", PCI_DEL);
 	/* The name is taken, whatever has it. */
 	fails(&stays, hotplug_pci_main,
 	      ARGS("hotplug-pci", "vm1", "x", "--id", "vmctl-pci0"), 8,
