@@ -89,6 +89,7 @@ static int await_late(struct plug *p, struct upcall_result *result, struct error
 static void say_what_is_left(struct plug *p)
 {
 	deadline_t deadline = deadline_after_ms(EJECT_GRACE_MS);
+	char ids[128];
 	int left = can_eject(p) ? plug_wait_gone(p, p->count, deadline, deadline, NULL)
 				: -EIO;
 
@@ -98,7 +99,9 @@ static void say_what_is_left(struct plug *p)
 	else
 		report_fail_more(p->report, STATUS_HALF_PLUGGED,
 				 "; whether the guest still has the CPUs is not known; "
-				 "to run the same command again is safe");
+				 "to run vmctl unplug-cpu %s --apic-id %s is safe",
+				 p->vm->name,
+				 plug_name_ids(p, p->count, ids, sizeof(ids)));
 }
 
 static enum status take_out(struct plug *p)
@@ -196,7 +199,15 @@ static const struct plug_step steps[] = {
 
 enum status plug_run_out(struct plug *p)
 {
-	plug_run_steps(p, steps, sizeof(steps) / sizeof(steps[0]));
+	enum status status = plug_run_steps(p, steps, sizeof(steps) / sizeof(steps[0]));
+
+	/* The guest had let go of them by then. */
+	if (status == STATUS_INTERRUPTED && p->asked) {
+		if (p->freed || !can_eject(p))
+			report_fail_more(p->report, STATUS_OK, "; the CPUs are out");
+		else
+			say_what_is_left(p);
+	}
 	report_step_end(p->report);
 	return p->report->status;
 }

@@ -43,6 +43,7 @@ struct fake_vm {
 	bool swallow_add;	 /* device_add says yes and does nothing */
 	int refuse_add;		 /* device_add of this APIC id is refused */
 	bool interrupt_add;	 /* device_add also sends us SIGINT */
+	bool interrupt_del;	 /* likewise DEL_CPU and DEL_CPU2 */
 	bool quit_add, quit_del; /* device_add or device_del ends QMP, unanswered */
 	bool wants_device_del;	 /* ejecting frees a vCPU only after device_del */
 	bool keeps;		 /* ejecting frees nothing */
@@ -272,6 +273,8 @@ static bool fake_request(struct fake_vm *vm, int fd, const uint8_t *in)
 	n = fake_apply(vm, in, type);
 	ret = add ? vm->add_ret : vm->del_ret;
 	pthread_mutex_unlock(&vm->lock);
+	if (!add && vm->interrupt_del)
+		kill(getpid(), SIGINT);
 	if (add ? vm->drop_add : vm->drop_del)
 		return false;
 	if (add && vm->mute_add)

@@ -403,6 +403,32 @@ static void an_unplug_that_ends_after_the_timeout_is_seen_through(void **state)
 	      "the CPUs are out all the same", "DEL_CPU2 1;", ALONE);
 }
 
+static void an_unplug_that_is_cut_off_says_what_became_of_it(void **state)
+{
+	struct fake_vm vm = {.interrupt_del = true}, dull = vm;
+	struct fake_vm lost = {.drop_del = true, .keeps = true};
+	struct timespec now = {0};
+	sigset_t set;
+
+	(void)state;
+	/* Blocked before there are threads that it could kill. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	fails(&vm, 1, unplug_cpu_main, ARGS("unplug-cpu", "vm1"), 130,
+	      "interrupted before this step; the CPUs are out", "DEL_CPU2 1;", ALONE);
+	assert_int_equal(sigtimedwait(&set, NULL, &now), SIGINT);
+	dull.no_extensions = true;
+	fake_start(&dull, 1);
+	assert_int_equal(run(unplug_cpu_main, ARGS("unplug-cpu", "vm1")).code, 130);
+	fake_stop(&dull);
+	assert_int_equal(sigtimedwait(&set, NULL, &now), SIGINT);
+	/* By number: --count 1 would take another one. */
+	fails(&lost, 2, unplug_cpu_main, ARGS("unplug-cpu", "vm1"), 12,
+	      "vmctl unplug-cpu vm1 --apic-id 2 is safe", "DEL_CPU2 2;",
+	      "Qpo Qpo Q-- ---");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +460,7 @@ int main(void)
 		cmocka_unit_test(a_vcpu_that_qemu_keeps_is_asked_for_by_device_del),
 		cmocka_unit_test(a_module_that_cannot_eject_is_used_with_a_warning),
 		cmocka_unit_test(an_unplug_that_ends_after_the_timeout_is_seen_through),
+		cmocka_unit_test(an_unplug_that_is_cut_off_says_what_became_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
