@@ -258,7 +258,8 @@ exit:
 
 void devmgr_exit(void)
 {
-	plugged_exit();
+	/* Its notifier of PCI devices looks at the records until then. */
 	exit_classes(ARRAY_SIZE(classes));
+	plugged_exit();
 	kfree(counters);
 }

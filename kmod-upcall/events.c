@@ -26,7 +26,7 @@ static const struct genl_small_ops ops[] = {
 };
 
 static const struct genl_multicast_group groups[] = {
-	{.name = UPCALL_GENL_EVENTS},
+	{.name = UPCALL_GENL_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN},
 };
 
 static struct genl_family family __ro_after_init = {

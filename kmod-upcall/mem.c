@@ -107,7 +107,8 @@ static int offline_block(struct memory_block *block, void *data)
 	struct walk *walk = data;
 	int ret;
 
-	mod_delayed_work(system_wq, &walk->limit, OFFLINE_LIMIT);
+	cancel_delayed_work(&walk->limit);
+	schedule_delayed_work(&walk->limit, OFFLINE_LIMIT);
 	ret = ksym_device_offline(&block->dev);
 	if (ret < 0) {
 		walk->failed_at = address_of(block);

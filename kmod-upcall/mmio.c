@@ -112,7 +112,7 @@ static int mmio_del(const struct request *request, struct report *report)
 	device = find(mmio, &entry, report);
 	if (IS_ERR(device))
 		return PTR_ERR(device);
-	if (window_virtio_id(device) == VIRTIO_ID_VSOCK) {
+	if (window_virtio_id(&device->dev) == VIRTIO_ID_VSOCK) {
 		platform_device_put(device);
 		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
 				   "the device at %#llx is the vsock that carries this "

@@ -12,72 +12,14 @@
 #include <linux/virtio_ids.h>
 
 #include "class.h"
+#include "pci_target.h"
 #include "plugged.h"
 #include "qemu_pci.h"
-
-#define FUNCTIONS 8
+#include "window.h"
 
 /* Device ids of virtio 1.x over PCI (virtio 1.2, section 4.1.2). */
 #define VIRTIO_VENDOR	0x1af4
 #define VIRTIO_ID_FIRST 0x1040
-
-/* What a request is about, found with the PCI lock held. */
-struct target {
-	struct pci_bus *bus;
-	u8 devfn;
-	unsigned int first, last; /* functions */
-};
-
-static struct pci_dev *get_function(const struct target *target, unsigned int function)
-{
-	return pci_get_slot(target->bus, PCI_DEVFN(PCI_SLOT(target->devfn), function));
-}
-
-static int find_target(const struct request_pci *pci, struct target *target,
-		       struct report *report)
-{
-	target->bus = pci_find_bus(pci->segment, pci->bus);
-	if (!target->bus)
-		return report_fail(report, REPORT_NO_ENTRY, -ENODEV,
-				   "this guest has no PCI bus %04x:%02x", pci->segment,
-				   pci->bus);
-	target->devfn = pci->devfn;
-	target->first = PCI_FUNC(pci->devfn);
-	target->last = target->first ? target->first : FUNCTIONS - 1;
-	return 0;
-}
-
-/* All BARs must have got an address. An expansion ROM may do without. */
-static int check_bars(struct pci_dev *dev, struct report *report)
-{
-	struct resource *bar;
-	int i;
-
-	for (i = 0; i < PCI_STD_NUM_BARS; i++) {
-		bar = &dev->resource[i];
-		if (!bar->flags || !resource_size(bar) || bar->parent)
-			continue;
-		return report_fail(report, REPORT_NO_ENTRY, -ENOSPC,
-				   "no room for BAR %d (%#llx bytes) of %s below its "
-				   "bridge",
-				   i, (u64)resource_size(bar), pci_name(dev));
-	}
-	return 0;
-}
-
-static void remove_functions(const struct target *target)
-{
-	struct pci_dev *dev;
-	unsigned int i;
-
-	/* Function 0 goes last: the others are found through it. */
-	for (i = target->last + 1; i-- > target->first;) {
-		dev = get_function(target, i);
-		if (dev)
-			pci_stop_and_remove_bus_device(dev);
-		pci_dev_put(dev);
-	}
-}
 
 /* QEMU's registers are about segment 0. */
 static int hotplug_bus(const struct request_pci *pci)
@@ -104,6 +46,12 @@ static struct upcall_list_entry entry_of(const struct request_pci *pci,
  */
 static int check_known(struct pci_dev *dev, struct report *report)
 {
+	/* Nothing is scanned behind it, and shpchp falls over a bridge without a bus.
+	 */
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		return report_fail(report, REPORT_NO_ENTRY, -EOPNOTSUPP,
+				   "%s is a bridge, and only devices can be plugged",
+				   pci_name(dev));
 	if (dev->vendor != VIRTIO_VENDOR ||
 	    dev->device != VIRTIO_ID_FIRST + VIRTIO_ID_IOMMU)
 		return 0;
@@ -113,80 +61,44 @@ static int check_known(struct pci_dev *dev, struct report *report)
 		pci_name(dev));
 }
 
-static int check_functions(const struct target *target,
-			   int (*check)(struct pci_dev *dev, struct report *report),
-			   struct report *report)
+/* Finds, checks and starts: a device that is not let in is never known to a driver. */
+static int start(struct pci_target *target, struct report *report)
 {
-	struct pci_dev *dev;
-	unsigned int i;
-	int ret = 0;
+	int ret = pci_target_check(target, check_known, report);
 
-	for (i = target->first; i <= target->last && !ret; i++) {
-		dev = get_function(target, i);
-		if (dev)
-			ret = check(dev, report);
-		pci_dev_put(dev);
-	}
-	return ret;
-}
-
-/* Gives what was found its addresses and its drivers. */
-static int start_functions(const struct target *target, struct report *report)
-{
-	int ret = check_functions(target, check_known, report);
-
-	if (ret)
-		return ret;
-	if (target->bus->self)
-		pci_assign_unassigned_bridge_resources(target->bus->self);
-	else
-		pci_assign_unassigned_bus_resources(target->bus);
-	ret = check_functions(target, check_bars, report);
-	if (!ret)
-		pci_bus_add_devices(target->bus);
-	return ret;
-}
-
-static int scan(const struct target *target)
-{
-	struct pci_dev *dev;
-
-	if (PCI_FUNC(target->devfn) == 0)
-		return pci_scan_slot(target->bus, target->devfn);
-	dev = pci_scan_single_device(target->bus, target->devfn);
-	return dev ? 1 : 0;
+	return ret ?: pci_target_start(target, report);
 }
 
 static int plug(const struct request_pci *pci, struct upcall_list_entry *entry,
 		struct report *report)
 {
-	struct target target;
+	struct pci_target target;
 	struct pci_dev *dev;
 	int ret;
 
-	ret = find_target(pci, &target, report);
+	ret = pci_target_find(pci, &target, report);
 	if (ret)
 		return ret;
-	dev = get_function(&target, target.first);
+	dev = pci_target_get(&target);
 	if (dev) {
 		ret = report_fail(report, REPORT_NO_ENTRY, -EEXIST,
 				  "%s is there already", pci_name(dev));
 		pci_dev_put(dev);
 		return ret;
 	}
-	if (!scan(&target))
+	if (!pci_target_scan(&target))
 		return report_fail(
 			report, REPORT_NO_ENTRY, -ENODEV,
 			"no device answers at %04x:%02x:%02x.%u; has the VMM "
 			"made it?",
 			pci->segment, pci->bus, PCI_SLOT(pci->devfn),
 			PCI_FUNC(pci->devfn));
-	ret = start_functions(&target, report);
+	ret = start(&target, report);
 	if (ret) {
-		remove_functions(&target);
+		pci_target_remove(&target);
 		return ret;
 	}
-	dev = get_function(&target, target.first);
+	dev = pci_target_get(&target);
 	*entry = entry_of(pci, dev);
 	pci_dev_put(dev);
 	return 0;
@@ -195,12 +107,12 @@ static int plug(const struct request_pci *pci, struct upcall_list_entry *entry,
 static void take_back(const struct request_pci *pci)
 {
 	struct report report;
-	struct target target;
+	struct pci_target target;
 
 	report_init(&report);
 	pci_lock_rescan_remove();
-	if (!find_target(pci, &target, &report))
-		remove_functions(&target);
+	if (!pci_target_find(pci, &target, &report))
+		pci_target_remove(&target);
 	pci_unlock_rescan_remove();
 }
 
@@ -235,8 +147,7 @@ static int check_removable(struct pci_dev *dev, struct report *report)
 	if (is_bridge(dev))
 		return report_fail(report, REPORT_NO_ENTRY, -EBUSY, "%s is a bridge",
 				   pci_name(dev));
-	if (dev->vendor == VIRTIO_VENDOR &&
-	    dev->device == VIRTIO_ID_FIRST + VIRTIO_ID_VSOCK)
+	if (window_virtio_id(&dev->dev) == VIRTIO_ID_VSOCK)
 		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
 				   "%s carries the connection to the host",
 				   pci_name(dev));
@@ -291,24 +202,14 @@ static int find_eject(const struct request *request, unsigned long *asked,
 	return 0;
 }
 
-/* Whether something answers where the device was. */
-static bool answers(const struct target *target)
-{
-	u32 id;
-
-	return !pci_bus_read_config_dword(target->bus, target->devfn, PCI_VENDOR_ID,
-					  &id) &&
-	       id != 0 && id != ~0u;
-}
-
 /* The guest has let go of the slot; QEMU frees it. */
-static int eject(const struct target *target, const unsigned long *asked,
+static int eject(const struct pci_target *target, const unsigned long *asked,
 		 struct report *report)
 {
 	u8 bus = target->bus->number;
 	int ret = qemu_pci_eject(asked, PCI_SLOT(target->devfn));
 
-	if (ret || answers(target)) {
+	if (ret || pci_target_answers(target)) {
 		qemu_pci_forget(bus);
 		return report_fail(report, REPORT_NO_ENTRY, -EIO,
 				   "QEMU did not eject %04x:%02x:%02x%s",
@@ -326,16 +227,17 @@ static int unplug(const struct request *request, struct upcall_list_entry *entry
 {
 	DECLARE_BITMAP(asked, QEMU_PCI_BUSES);
 	const struct request_pci *pci = &request->pci;
-	struct target target;
+	struct pci_target target;
+	struct report later;
 	struct pci_dev *dev;
 	int ret;
 
-	ret = find_target(pci, &target, report);
+	ret = pci_target_find(pci, &target, report);
 	if (!ret && request->eject)
 		ret = find_eject(request, asked, report);
 	if (ret)
 		return ret;
-	dev = get_function(&target, target.first);
+	dev = pci_target_get(&target);
 	*entry = entry_of(pci, dev);
 	pci_dev_put(dev);
 	/* What the guest refused, or let go of without us, QEMU still has. */
@@ -346,14 +248,15 @@ static int unplug(const struct request *request, struct upcall_list_entry *entry
 				   "this guest has no PCI device %04x:%02x:%02x.%u",
 				   pci->segment, pci->bus, PCI_SLOT(pci->devfn),
 				   PCI_FUNC(pci->devfn));
-	ret = check_functions(&target, check_removable, report);
+	ret = pci_target_check(&target, check_removable, report);
 	if (ret)
 		return ret;
-	remove_functions(&target);
+	pci_target_remove(&target);
 	ret = request->eject ? eject(&target, asked, report) : 0;
 	if (!ret)
 		return 0;
-	if (scan(&target) && !start_functions(&target, report))
+	report_init(&later); /* what failed is in the report already */
+	if (pci_target_scan(&target) && !start(&target, &later))
 		report->rolled_back = 1;
 	else
 		report->stuck = 1;

@@ -332,8 +332,10 @@ void plugged_exit(void)
 {
 	struct plugged *plugged, *next;
 
+	mutex_lock(&records.lock);
 	list_for_each_entry_safe (plugged, next, &records.list, list)
 		kfree(plugged);
 	INIT_LIST_HEAD(&records.list);
 	records.entries = 0;
+	mutex_unlock(&records.lock);
 }

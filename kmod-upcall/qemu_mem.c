@@ -6,7 +6,9 @@
 #include <linux/errno.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/sizes.h>
 
+#include "qemu_fw_cfg.h"
 #include "qemu_mem.h"
 
 /* Offsets from the base port, and what is written and read there. */
@@ -27,7 +29,11 @@
 /* More slots than that QEMU does not allow (ACPI_MAX_RAM_SLOTS). */
 #define SLOT_MAX 256
 
+/* Where firmware may place PCI devices: QEMU has nothing of its own from there on. */
+#define RESERVED_END "etc/reserved-memory-end"
+
 static bool available;
+static u64 place_end; /* 0: no place for DIMMs */
 
 static const struct dmi_system_id machines[] = {
 	{.ident = "QEMU", .matches = {DMI_MATCH(DMI_SYS_VENDOR, "QEMU")}}, {}};
@@ -52,6 +58,8 @@ void qemu_mem_init(void)
 			PORT);
 		return;
 	}
+	if (qemu_fw_cfg_read_u64(RESERVED_END, &place_end))
+		place_end = 0;
 	select(0);
 	available = inb(PORT + REG_STATUS) != STATUS_ABSENT;
 	if (!available)
@@ -68,6 +76,16 @@ void qemu_mem_exit(void)
 bool qemu_mem_available(void)
 {
 	return available;
+}
+
+bool qemu_mem_place(struct resource *place)
+{
+	/* Above what 32 bits reach (QEMU's pc_memory_init()). */
+	if (place_end <= SZ_4G)
+		return false;
+	*place = (struct resource)DEFINE_RES_MEM_NAMED(SZ_4G, place_end - SZ_4G,
+						       KBUILD_MODNAME);
+	return true;
 }
 
 /*

@@ -9,6 +9,7 @@
 #ifndef UPCALL_QEMU_MEM_H
 #define UPCALL_QEMU_MEM_H
 
+#include <linux/ioport.h>
 #include <linux/types.h>
 
 /* Finds the registers. Not to find any is no error. */
@@ -16,6 +17,12 @@ void qemu_mem_init(void);
 void qemu_mem_exit(void);
 
 bool qemu_mem_available(void);
+
+/*
+ * The addresses that QEMU keeps for DIMMs, made or not; boot memory may be among them.
+ * False where there are none.
+ */
+bool qemu_mem_place(struct resource *place);
 
 /*
  * Bytes of the range that DIMMs fill; in *outside, how many bytes the same DIMMs have

@@ -15,7 +15,12 @@
 #include "server.h"
 #include "upcall_wire.h"
 
-#define BACKLOG 128
+/*
+ * Any process of the guest may connect, over loopback, and is closed only when it is
+ * accepted; the kernel refuses what the queue has no room for, the host's too. So the
+ * queue is long and what empties it comes before other work.
+ */
+#define BACKLOG 4096
 
 /* Connections accepted in one run of the work, so that it always comes to an end. */
 #define ACCEPT_BATCH 32
@@ -32,6 +37,7 @@ bool server_privileged_only;
 static void accept_work(struct work_struct *work);
 
 static struct socket *listener;
+static struct workqueue_struct *acceptor;
 static DECLARE_DELAYED_WORK(accepting, accept_work);
 static void (*listener_data_ready)(struct sock *sk);
 
@@ -40,7 +46,7 @@ static void data_ready(struct sock *sk)
 {
 	read_lock_bh(&sk->sk_callback_lock);
 	if (sk->sk_user_data)
-		mod_delayed_work(system_wq, &accepting, 0);
+		mod_delayed_work(acceptor, &accepting, 0);
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
@@ -105,7 +111,7 @@ static void accept_work(struct work_struct *work)
 				    ERR_PTR(ret));
 		delay = ACCEPT_RETRY;
 	}
-	queue_delayed_work(system_wq, &accepting, delay);
+	queue_delayed_work(acceptor, &accepting, delay);
 }
 
 static void attach(void)
@@ -134,40 +140,49 @@ static void detach(void)
 	release_sock(sk);
 }
 
-int server_start(void)
+static int listen_on(const struct sockaddr_vm *address)
 {
-	struct sockaddr_vm address = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = VMADDR_CID_ANY,
-		.svm_port = server_port,
-	};
-	int ret;
+	int ret = kernel_bind(listener, (struct sockaddr_unsized *)address,
+			      sizeof(*address));
 
-	ret = sock_create_kern(&init_net, AF_VSOCK, SOCK_STREAM, 0, &listener);
-	if (ret) {
-		pr_err("no AF_VSOCK socket: %pe; is the module vsock there?\n",
-		       ERR_PTR(ret));
-		return ret;
-	}
-	ret = kernel_bind(listener, (struct sockaddr_unsized *)&address,
-			  sizeof(address));
 	if (ret) {
 		pr_err("cannot have vsock port %u: %pe\n", server_port, ERR_PTR(ret));
-		goto release;
+		return ret;
 	}
 	attach();
 	ret = kernel_listen(listener, BACKLOG);
 	if (ret) {
 		pr_err("cannot listen on vsock port %u: %pe\n", server_port,
 		       ERR_PTR(ret));
-		goto detach;
+		detach();
 	}
-	return 0;
+	return ret;
+}
 
-detach:
-	detach();
-release:
+int server_start(void)
+{
+	const struct sockaddr_vm address = {
+		.svm_family = AF_VSOCK,
+		.svm_cid = VMADDR_CID_ANY,
+		.svm_port = server_port,
+	};
+	int ret;
+
+	acceptor = alloc_workqueue("upcall_accept", WQ_UNBOUND | WQ_HIGHPRI, 1);
+	if (!acceptor)
+		return -ENOMEM;
+	ret = sock_create_kern(&init_net, AF_VSOCK, SOCK_STREAM, 0, &listener);
+	if (ret) {
+		pr_err("no AF_VSOCK socket: %pe; is the module vsock there?\n",
+		       ERR_PTR(ret));
+		goto destroy;
+	}
+	ret = listen_on(&address);
+	if (!ret)
+		return 0;
 	sock_release(listener);
+destroy:
+	destroy_workqueue(acceptor);
 	return ret;
 }
 
@@ -176,4 +191,5 @@ void server_stop(void)
 	detach();
 	cancel_delayed_work_sync(&accepting);
 	sock_release(listener);
+	destroy_workqueue(acceptor);
 }

@@ -319,7 +319,7 @@ static int bound_virtio_id(struct device *device, void *data)
 	return 0;
 }
 
-u32 window_virtio_id(struct platform_device *device)
+u32 window_virtio_id(struct device *device)
 {
-	return device_for_each_child(&device->dev, NULL, bound_virtio_id);
+	return device_for_each_child(device, NULL, bound_virtio_id);
 }

@@ -64,7 +64,10 @@ struct platform_device *window_find(u32 id, u64 base, u64 size);
  */
 void window_unregister(struct platform_device *device, struct report *report);
 
-/* The type (VIRTIO_ID_*) of the bound virtio device behind it, 0: none is bound. */
-u32 window_virtio_id(struct platform_device *device);
+/*
+ * The type (VIRTIO_ID_*) of the bound virtio device behind a device on a bus, 0: none
+ * is bound.
+ */
+u32 window_virtio_id(struct device *device);
 
 #endif

@@ -5,7 +5,10 @@
 load common
 
 setup_file() {
-	boot --qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10 \
+	boot --max-memory 2G \
+		--qemu -device --qemu pcie-pci-bridge,id=pb,addr=0x17 \
+		--qemu -device --qemu virtio-rng-pci,bus=pb,addr=1 \
+		--qemu -device --qemu pcie-root-port,id=rp0,chassis=1,slot=1,addr=0x10 \
 		--qemu -device --qemu pcie-root-port,id=rp1,chassis=2,slot=2,addr=0x11 \
 		--qemu -device --qemu pcie-root-port,id=rp2,chassis=3,slot=3,addr=0x12 \
 		--qemu -device --qemu pcie-root-port,id=rp3,chassis=4,slot=4,addr=0x13 \
@@ -216,6 +219,65 @@ make_two() { # make_two PORT PORT BUS BUS
 	eventually not_in_qemu rng0
 	run guest 'ls /sys/bus/platform/devices'
 	[[ $output != *upcall-plugged* ]]
+}
+
+@test "a bridge is refused, behind which there would be no bus" {
+	qmp device_add '{"driver": "pcie-pci-bridge", "id": "bridge", "bus": "rp0"}'
+	run add "$BUS0" 0
+	expect_match '^ret=EOPNOTSUPP .*is a bridge' "$output"
+	guest "! test -e /sys/bus/pci/devices/$(address "$BUS0")"
+	qmp device_del '{"id": "bridge"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu bridge
+}
+
+# A driver knows its device's registers by where they were when it began.
+@test "what finds no room is refused, and no device in use is moved for it" {
+	guest 'modprobe virtio-rng; true'
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "rng0", "bus": "rp1"}'
+	add "$BUS1" 0
+	windows='cat /sys/bus/pci/devices/*/resource; grep PCI /proc/iomem'
+	before=$(guest "$windows")
+	bridged=$(secondary 17)
+	for try in 1 2; do
+		qmp device_add '{"driver": "pci-testdev", "id": "big", "membar": 67108864, "bus": "pb", "addr": "2"}'
+		run add "$bridged" $((2 << 3))
+		expect_match '^ret=ENOSPC .*no room for BAR' "$output"
+		qmp device_del '{"id": "big"}'
+		eject "$bridged" $((2 << 3))
+		eventually not_in_qemu big
+		qmp device_add '{"driver": "pci-testdev", "id": "huge", "membar": 2199023255552, "bus": "rp0"}'
+		run add "$BUS0" 0
+		expect_match '^ret=ENOSPC .*no room for BAR' "$output"
+		qmp device_del '{"id": "huge"}'
+		eject "$BUS0" 0
+		eventually not_in_qemu huge
+	done
+	diff <(echo "$before") <(guest "$windows")
+	guest 'head -c 16 /dev/hwrng | wc -c | grep -qx 16'
+	qmp device_del '{"id": "rng0"}'
+	eject "$BUS1" 0
+	eventually not_in_qemu rng0
+}
+
+@test "a large BAR is kept out of the place of DIMMs, which can be plugged then" {
+	qmp device_add '{"driver": "pci-testdev", "id": "big", "membar": 67108864, "bus": "rp1"}'
+	run add "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	qmp object-add '{"qom-type": "memory-backend-memfd", "id": "ram", "share": true, "size": 1073741824}'
+	qmp device_add '{"driver": "pc-dimm", "id": "dimm", "memdev": "ram"}'
+	base=$(qmp query-memory-devices | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["data"]["addr"])')
+	memory=$(python3 -c 'import struct, sys
+print(struct.pack("<QQiI", int(sys.argv[1]), 1 << 30, -1, int(sys.argv[2])).hex())' "$base" 0)
+	run client raw 0x102 24 "$memory"
+	expect_match '^ret=0 ' "$output"
+	run client raw 0x103 24 "${memory%????????}01000000"
+	expect_match '^ret=0 ' "$output"
+	eventually qmp object-del '{"id": "ram"}'
+	qmp device_del '{"id": "big"}'
+	eject "$BUS1" 0
+	eventually not_in_qemu big
 }
 
 @test "a virtio-iommu is refused, whose driver would want firmware's word of it" {
