@@ -146,7 +146,8 @@ $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
-$(O)/tests/vm/guest/hold-pages: $(O)/tests/vm/guest/hold-pages.o
+GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages flood-vsock,$(O)/tests/vm/guest/$(p))
+$(filter-out %/upcall-events,$(GUEST_PROGRAMS)): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
 
@@ -156,7 +157,7 @@ $(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-modu
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
 $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
-		$(O)/tests/vm/guest/upcall-events $(O)/tests/vm/guest/hold-pages $$(wildcard tests/vm/guest/*)
+		$(GUEST_PROGRAMS) $$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
 
