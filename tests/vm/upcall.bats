@@ -256,11 +256,11 @@ refused() { # refused ERROR ARGUMENTS...
 
 @test "processes of the guest that connect without end do not shut the host out" {
 	guest 'modprobe vsock_loopback
-		mkfifo /tmp/flood; for i in 1 2 3 4; do
+		mkfifo /tmp/flood; for i in 1 2; do
 			flood-vsock 219 </tmp/flood >/tmp/flooded.$i 2>&1 &
 		done; sleep 1000 >/tmp/flood 2>/dev/null & echo $! >/tmp/flooding'
 	eventually guest 'dmesg | grep -q "connections\? from CID 1"'
-	for _ in {1..20}; do
+	for _ in {1..10}; do
 		run client connect
 		expect 0 "$status"
 	done
