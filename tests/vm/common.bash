@@ -20,12 +20,21 @@ boot() {
 	vm up guest --kernel "$VM_KERNEL" "$@"
 }
 
-# Ends it. Fails, with the console, if the guest's kernel complained.
+# Ends it. Fails, with the console, if the guest's kernel complained, or if the debug
+# kernel's checkers have found something by then.
 halt() {
 	local status=0
+	[ "$VM_KERNEL" != debug ] || [ ! -d "$VMCTL_RUN_DIR/guest" ] || vm leaks guest || status=$?
 	vm down guest || status=$?
 	rm -rf "$VMCTL_RUN_DIR"
 	return $status
+}
+
+# Another guest in the place of the first, for the rest of a file.
+reboot() {
+	[ "$VM_KERNEL" != debug ] || vm leaks guest
+	vm down guest
+	vm up guest --kernel "$VM_KERNEL" "$@"
 }
 
 sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
@@ -33,22 +42,46 @@ sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
 # Runs a script in the guest, past everything under test.
 guest() { vm run guest "$1"; }
 
-# The driver of the debug kernel is built in: it cannot be unloaded, and its
-# parameters stand on the kernel's command line.
-needs_module() {
-	[ "$VM_KERNEL" != debug ] || skip "the driver is built into this kernel"
-}
-
-# Unloads the module and loads it again, where it is one.
-reload() { [ "$VM_KERNEL" = debug ] || guest 'modprobe -r upcall && modprobe upcall'; }
+kernel_folder() { echo "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}/kernel-$VM_KERNEL"; }
 
 # The release string of the guest's kernel.
-kernel_release() {
-	cat "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}/kernel-$VM_KERNEL/release"
-}
+kernel_release() { cat "$(kernel_folder)/release"; }
+
+# The driver of a kernel without modules is built in: it cannot be unloaded, and its
+# parameters stand on the kernel's command line.
+built_in() { [ ! -d "$(kernel_folder)/modules" ]; }
+needs_module() { ! built_in || skip "the driver is built into this kernel"; }
+
+# Unloads the module and loads it again, where it is one.
+reload() { built_in || guest 'modprobe -r upcall && modprobe upcall'; }
+
+# What the older of the kernels can and cannot.
+on_6_1() { [[ $(kernel_release) == 6.1.* ]]; }
 
 # The guest's own view of its CPUs: "online present", as the kernel lists them.
 cpus() { guest 'cat /sys/devices/system/cpu/online /sys/devices/system/cpu/present' | xargs; }
+
+# Builds the module with a change to one of its files, and has the guest run that one.
+variant() { # variant SED-SCRIPT FILE
+	local tree=$BATS_TEST_TMPDIR/tree
+	mkdir -p "$tree/tests"
+	cp -r "$here/../../"{kmod-upcall,proto,VERSION} "$tree"
+	cp -r "$here" "$tree/tests"
+	sed -i "$1" "$tree/kmod-upcall/$2"
+	! cmp -s "$tree/kmod-upcall/$2" "$here/../../kmod-upcall/$2"
+	"$tree/tests/vm/build-module" "$VM_KERNEL" "$BATS_TEST_TMPDIR/out"
+	guest_file "$BATS_TEST_TMPDIR/out/upcall.ko" /tmp/upcall.ko
+	guest 'modprobe -r upcall; insmod /tmp/upcall.ko'
+}
+
+# Copies a file into the guest.
+guest_file() { # guest_file FILE DESTINATION
+	guest "socat -u VSOCK-LISTEN:5000 CREATE:$2 >/tmp/log 2>&1 &
+		echo \$! >/tmp/receiver"
+	eventually hybrid connect "$(sock)" 5000 <"$1"
+	eventually guest '! kill -0 $(cat /tmp/receiver)'
+	expect "$(md5sum <"$1")" "$(guest "md5sum <$2")"
+}
 
 # What LIST has, in the words of upcall-events.
 list() {
@@ -57,6 +90,28 @@ import json, sys
 for e in json.load(sys.stdin)["entries"]:
     print("class=%(class)s key=%(key)#x type=%(type)#x request=%(request)d "
           "boot_ns=%(boot_ns)d bytes=%(bytes)s" % e)'
+}
+
+# What LIST says that a thing was plugged with: `listed mmio 0xfeb00c00`.
+listed() { upcall-client "$(sock)" listed "$@"; }
+
+# The module's events, as a process in the guest hears them.
+listen() { # listen COUNT
+	guest "upcall-events listen $1 >/tmp/events 2>&1 &"
+	eventually guest 'grep listening /tmp/events'
+}
+heard() { # heard COUNT: that many events, in words
+	eventually guest "[ \$(grep -c request= /tmp/events) -eq $1 ]"
+	guest 'cat /tmp/events'
+}
+
+# The last thing of LIST, entry by entry, is what an event had to say of it.
+expect_event() { # expect_event NAME plugged|unplugged ENTRIES EVENT
+	local things
+	# shellcheck disable=SC2001 # lines
+	things=$(sed 's/.*/{&}/' <<<"$3" | tr -d '\n')
+	expect_match " name=$1 ret=0 " "$4"
+	expect "$2=[$things]" "$(sed -n 's/.* \(\(un\)\{0,1\}plugged=.*\)/\1/p' <<<"$4")"
 }
 
 # How many vCPUs QEMU has.
@@ -76,6 +131,13 @@ eventually() {
 		fi
 		sleep 0.1
 	done
+}
+
+# Says figures in what bats prints, and keeps them for the end of `make check`.
+figures() { # figures WORDS...
+	echo "# $*" >&3
+	mkdir -p "$O/check"
+	echo "$VM_KERNEL: $*" >>"$O/check/figures"
 }
 
 # Asserts with words: what was wanted, and what came.

@@ -25,9 +25,6 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 	create 1 2 3 4 5 6 7
 	run client add 1
 	expect_match '^ret=0 done=1 ' "$output"
-	echo "# one CPU: the kernel's add_cpu $(($(word kernel_ns "$output") / 1000)) us," \
-		"the whole request $(($(word total_ns "$output") / 1000)) us" >&3
-	[ "$(word total_ns "$output")" -ge "$(word kernel_ns "$output")" ]
 	run client add 2 3 4 5
 	expect_match '^ret=0 done=4 ' "$output"
 	expect '0-5 0-5' "$(cpus)"
@@ -45,6 +42,32 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 	eventually test "$(vcpus)" = 1
 }
 
+# What the module adds to the kernel's own add_cpu, and the way to it and back to that, has
+# 250 ms in all. A busy machine may stretch a round, but a module that takes its time
+# does so in each: one round of ten has to be within it.
+@test "a batch of one is answered within 250 ms of what the kernel itself takes" {
+	create 1
+	good=0
+	for round in {1..10}; do
+		run client add 1
+		expect_match '^ret=0 done=1 ' "$output"
+		kernel=$(($(word kernel_ns "$output") / 1000))
+		total=$(($(word total_ns "$output") / 1000))
+		reply=$(word reply_us "$output")
+		figures "one CPU, round $round: the kernel's add_cpu $kernel us," \
+			"the module with it $total us, the client's reply $reply us"
+		[ "$kernel" -gt 0 ]
+		[ "$total" -ge "$kernel" ]
+		client del 1
+		[ $((reply - kernel)) -gt 250000 ] || {
+			good=1
+			break
+		}
+	done
+	client eject 1
+	[ $good = 1 ]
+}
+
 @test "docs/protocol.md: the example, byte by byte, plugs a CPU" {
 	create 1
 	play-example "$here/../../docs/protocol.md" "$(sock)"
@@ -60,6 +83,7 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 		expect '0-1 0-1' "$(cpus)"
 		run guest 'ls -d /sys/devices/system/cpu/cpu1/node*'
 		expect "/sys/devices/system/cpu/cpu1/node$node" "$output"
+		expect "acpi_id=0x4d node=$node cpu=1" "$(listed cpu 1)"
 		run client eject 1
 		expect_match '^ret=0 done=1 ' "$output"
 		expect 1 "$(vcpus)"
@@ -79,20 +103,30 @@ word() { sed -n "s/.* $1=\([^ ]*\).*/\1/p" <<<" $2"; }
 }
 
 # A guest without ACPI finds its CPUs in the MP table, whose ids have 8 bits, and uses
-# no x2APIC: what can be shown is that all 32 bits arrive.
+# no x2APIC (docs/protocol.md): what can be shown is that all 32 bits arrive. The low 8,
+# 16 and 24 bits of these ids are those of a vCPU that could be plugged, or unplugged.
 @test "ids of 32 bits are read whole" {
-	run client add2 0x10001
-	expect_match '^ret=EINVAL .*no APIC of this guest can have the id 65537' "$output"
-	run client add2 300
-	expect_match '^ret=EINVAL .*no APIC of this guest can have the id 300' "$output"
-	run client del2 0xfffffffe
-	expect_match '^ret=ENODEV .*APIC id 4294967294 ' "$output"
-	run client add2 1 0x100000001
-	[ "$status" -ne 0 ]
-	expect '0 0' "$(cpus)"
+	create 1
+	for id in 0x101 0x10001 0x1000001 0xffffff01; do
+		run client add2 $id
+		expect_match "^ret=EINVAL .*no APIC of this guest can have the id $((id))\"" "$output"
+		expect '0 0' "$(cpus)"
+	done
+	client add2 1
+	expect 'acpi_id=0xffffffff node=-1 cpu=1' "$(listed cpu 1)"
+	for id in 0x101 0x10001 0x1000001 0xffffff01; do
+		run client del2 $id
+		expect_match "^ret=ENODEV .*APIC id $((id)) " "$output"
+		run client eject $id
+		expect_match "^ret=ENODEV .*APIC id $((id))\"" "$output"
+		expect '0-1 0-1' "$(cpus)"
+	done
+	run client add2 255 # everyone's
+	expect_match '^ret=EINVAL .*no APIC of this guest can have the id 255' "$output"
+	client eject 1
 }
 
-@test "the last CPU that is online stays" {
+@test "a CPU that is offline is there, and goes; the boot CPU stays" {
 	create 1
 	client add2 1
 	guest 'echo 0 >/sys/devices/system/cpu/cpu1/online'
