@@ -84,10 +84,11 @@ refused() { # refused ERROR ARGUMENTS...
 		destroy $id
 	done
 	create 5
-	case $VM_KERNEL in
-	6.1) refused ENOSPC add 5 ;;
-	*) refused ENODEV add 5 ;;
-	esac
+	if on_6_1; then
+		refused ENOSPC add 5
+	else
+		refused ENODEV add 5
+	fi
 	expect_match 'number|announced' "$output"
 	destroy 5
 }
@@ -100,23 +101,6 @@ refused() { # refused ERROR ARGUMENTS...
 @test "a vCPU that QEMU has not made is refused before it costs ten seconds" {
 	create 1
 	refused ENODEV add 1 2
-	destroy 1
-}
-
-@test "a vCPU that never starts is taken back, with the ones before it" {
-	needs_module
-	# Without QEMU's registers the module cannot know, as on another VMM.
-	guest 'modprobe -r upcall && modprobe upcall eject_port=0'
-	create 1
-	run client add 1 3
-	expect_match '^ret=EIO done=0 .*failed=1 rolled_back=1 stuck=0 ' "$output"
-	expect '0 0' "$(cpus)"
-	# The one that was there works at once.
-	run client add 1
-	expect_match '^ret=0 done=1' "$output"
-	client del 1
-	refused EOPNOTSUPP eject 1
-	guest 'modprobe -r upcall && modprobe upcall'
 	destroy 1
 }
 
@@ -163,6 +147,32 @@ refused() { # refused ERROR ARGUMENTS...
 	kill $clogger
 	run client connect
 	expect 0 "$status"
+}
+
+@test "slow clients and a dead one delay nobody" {
+	# So that they are there until the end, however slow this machine is.
+	guest 'echo 600000 >/sys/module/upcall/parameters/timeout_ms'
+	client hostile slow-and-dead
+	guest 'echo 10000 >/sys/module/upcall/parameters/timeout_ms'
+}
+
+@test "one connection more than max_connections is closed, and let in when there is room" {
+	guest 'echo 1 >/sys/module/upcall/parameters/max_connections'
+	upcall-client "$(sock)" hold 1 "$BATS_TEST_TMPDIR/held" 3>&- &
+	holder=$!
+	eventually test -e "$BATS_TEST_TMPDIR/held"
+	run client connect
+	expect 3 "$status"
+	run guest 'dmesg | grep "closed a connection: there are"'
+	expect_match 'there are 1 already' "$output"
+	guest 'echo 2 >/sys/module/upcall/parameters/max_connections'
+	run client status
+	expect 0 "$status"
+	expect_match '"connections": 2, *"connections_max": 2,' "$(tr -d '\n' <<<"$output")"
+	guest 'echo 1 >/sys/module/upcall/parameters/max_connections'
+	kill $holder
+	eventually client connect
+	guest 'echo 64 >/sys/module/upcall/parameters/max_connections'
 }
 
 @test "one hundred connections at once: each is served or closed" {
