@@ -15,9 +15,9 @@ setup_file() {
 	trace=$BATS_FILE_TMPDIR/trace
 	export trace
 	truncate -s 16M "$BATS_FILE_TMPDIR/disk"
-	case $VM_KERNEL in
-	6.1) boot ;;
-	*)
+	if on_6_1; then
+		boot
+	else
 		# MSI-X writes would fault: QEMU's MMIO virtio-iommu reserves no region.
 		boot --machine microvm-pcie --append vmctl.hide=LNRO0005:01 \
 			--qemu -device --qemu virtio-iommu-device,primary-bus=pcie.0 \
@@ -26,15 +26,14 @@ setup_file() {
 			--qemu -device --qemu edu,addr=4.1,multifunction=on,dma_mask=0xffffffff \
 			--qemu -trace --qemu 'virtio_iommu_*' --qemu -D --qemu "$trace"
 		guest 'modprobe virtio_blk'
-		;;
-	esac
+	fi
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }
 
 client() { upcall-client "$(sock)" "$@"; }
 
-needs_driver() { [ "$VM_KERNEL" != 6.1 ] || skip "6.1 has no driver"; }
+needs_driver() { ! on_6_1 || skip "6.1 has no driver"; }
 
 # The functions that are in an IOMMU group, in one line.
 grouped() { guest 'cd /sys/kernel/iommu_groups && ls */devices 2>/dev/null | grep 0000:' | xargs; }
@@ -62,7 +61,7 @@ lasting() {
 }
 
 @test "6.1 has no driver, and says so" {
-	[ "$VM_KERNEL" = 6.1 ] || skip "this kernel has one"
+	on_6_1 || skip "this kernel has one"
 	run client add-viommu $iommu $slot
 	expect_match '^ret=EOPNOTSUPP .*reason=".*CONFIG_VIRTIO_IOMMU' "$output"
 	run client del-viommu $iommu
@@ -106,6 +105,25 @@ lasting() {
 	expect_match '^ret=EBUSY .*reason="endpoint 0000:00:04.0: its disk is in use"' "$output"
 	guest 'kill $(cat /tmp/holder)'
 	eventually guest '! kill -0 $(cat /tmp/holder)'
+}
+
+@test "LIST and the events say what was plugged, with its ranges" {
+	needs_driver
+	listen 2
+	client add-viommu $iommu $slot 0x100:0x100-0x107
+	run listed viommu 0xfeb02c00
+	expect_match '^size=0x200 irq=46 n=[0-9]+ at=0 ranges=2$' "$output"
+	guest "test -e /sys/bus/platform/devices/virtio-mmio.$(sed 's/.* n=\([0-9]*\).*/\1/' <<<"$output")"
+	expect 'kind=0 endpoint=0x20 segment=0 first=0x20 last=0x27 base=0x0
+kind=0 endpoint=0x100 segment=0 first=0x100 last=0x107 base=0x0' "$(listed viommu-range 0xfeb02c00)"
+	entries=$(list)
+	expect 3 "$(wc -l <<<"$entries")"
+	expect "$entries" "$(guest 'upcall-events list')"
+	client del-viommu $iommu
+	expect '' "$(list)"
+	run heard 2
+	expect_event ADD_VIOMMU plugged "$entries" "${lines[1]}"
+	expect_event DEL_VIOMMU unplugged "$entries" "${lines[2]}"
 }
 
 @test "an id that the VMM does not know: all is as before" {
@@ -185,7 +203,7 @@ lasting() {
 
 @test "vmctl plugs it, lists it and unplugs it, and says why it cannot" {
 	where='--base 0xfeb02c00 --size 0x200 --irq 46'
-	if [ "$VM_KERNEL" = 6.1 ]; then
+	if on_6_1; then
 		# shellcheck disable=SC2086
 		run vmctl hotplug-iommu guest $where --endpoint 00:04.0=0x20
 		expect 9 "$status"
