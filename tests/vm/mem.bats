@@ -83,6 +83,8 @@ online Movable' "$(blocks "$first" 384)"
 	expect_match '^ret=EINVAL ' "$output"
 	run client raw 0x102 24 "$(payload "$base" 128 5 0)"
 	expect_match '^ret=ENODEV .*node 5' "$output"
+	run client raw 0x102 24 "$(payload "$base" 128 -2 0)"
+	expect_match '^ret=EINVAL .*node -2' "$output"
 	run client raw 0x102 24 "$(payload "$base" 0 -1 0)"
 	expect_match '^ret=EINVAL .*empty' "$output"
 	run del "$base" 128
@@ -173,4 +175,25 @@ online Movable' "$(blocks "$first" 384)"
 	expect "$before" "$(total_mib)"
 	del "$base" 5760 1
 	eventually no_dimm large
+}
+
+# The last one: it is in a guest of two nodes.
+@test "LIST, the events and the guest's own files say which node it was plugged into" {
+	reboot --max-memory 1G --append numa=fake=2
+	listen 4
+	make_dimm one 128
+	block=$((base / (128 * MIB)))
+	for node in 1 0; do
+		run client raw 0x102 24 "$(payload "$base" 128 $node 0)"
+		expect_match '^ret=0 ' "$output"
+		expect "size=0x8000000 node=$node block_mib=128" "$(listed mem "$base")"
+		guest "ls -d /sys/devices/system/node/node$node/memory$block"
+		entry=$(list)
+		del "$base" 128 $((node == 0))
+		run heard $((node ? 2 : 4))
+		expect_event ADD_MEM2 plugged "$entry" "${lines[node ? 1 : 3]}"
+		expect_event DEL_MEM2 unplugged "$entry" "${lines[node ? 2 : 4]}"
+	done
+	eventually no_dimm one
+	qmp object-del '{"id": "ram-one"}'
 }
