@@ -43,7 +43,7 @@ json() { # json EXPRESSION VERB...
 	expect 13 "$(json 'r["plugged"]' module-status guest)"
 	expect 1 "$(json 'len(set(d["request"] for d in r["devices"]))' devices guest)"
 	# What was plugged is known to the next load of the module.
-	guest 'modprobe -r upcall && modprobe upcall'
+	reload
 	expect 13 "$(json 'len(r["devices"])' devices guest)"
 	vmctl unplug-cpu guest --to 1
 	expect 0 "$(json 'len(r["devices"])' devices guest)"
@@ -68,6 +68,7 @@ json() { # json EXPRESSION VERB...
 }
 
 @test "both say so where there is no module" {
+	needs_module
 	guest 'modprobe -r upcall'
 	for verb in devices module-status; do
 		run vmctl $verb guest
