@@ -65,3 +65,45 @@ setup() { cd "$top"; }
 	doctored vsockd.8 '/^\.It Fl -uds/d' "vsockd: --uds: in --help, not in the page's list"
 	doctored vmctl-agent.8 's/^\.Op Fl -root.*/& Fl -more/' 'vmctl-agent: --more: in SYNOPSIS, not in --help'
 }
+
+# A Debian archive of the test's own: it has a kernel 99.1, and nothing to download.
+@test "fetch newest looks for a newer kernel, and goes on with the one that is there" {
+	local bin=$BATS_TEST_TMPDIR/bin cache=$BATS_TEST_TMPDIR/cache
+	mkdir -p "$bin" "$cache/kernel-newest"
+	cat >"$bin/apt-get" <<-'END'
+		#!/bin/sh
+		case "$*" in
+		*indextargets*) echo 'Debian|Debian|http://archive.invalid/debian' ;;
+		*download*) exit 100 ;;
+		esac
+	END
+	cat >"$bin/apt-cache" <<-'END'
+		#!/bin/sh
+		case "$*" in
+		*madison*) echo 'linux-image-amd64 | 99.1-1 | http://archive.invalid/debian sid/main amd64 Packages' ;;
+		*show*) echo 'Depends: linux-image-99.1-amd64 (= 99.1-1)' ;;
+		esac
+	END
+	printf '#!/bin/sh\necho installed\n' >"$bin/dpkg-query"
+	chmod +x "$bin"/{apt-get,apt-cache,dpkg-query}
+	fetch_newest() {
+		PATH=$bin:$PATH VMCTL_CACHE=$cache run tests/vm/fetch newest
+		echo "$output"
+	}
+	echo 99.0-amd64 >"$cache/kernel-newest/release"
+	fetch_newest
+	[ "$status" -eq 0 ]
+	[[ $output == *"99.1-amd64 cannot be downloaded: going on with 99.0-amd64"* ]]
+	echo 99.1-amd64 >"$cache/kernel-newest/release"
+	fetch_newest
+	[ "$status:$output" = 0: ]
+	# An archive that does not answer.
+	echo 99.0-amd64 >"$cache/kernel-newest/release"
+	printf '#!/bin/sh\n' >"$bin/apt-cache"
+	fetch_newest
+	[ "$status" -eq 0 ]
+	[[ $output == *"going on with 99.0-amd64"* ]]
+	rm "$cache/kernel-newest/release"
+	fetch_newest
+	[ "$status" -ne 0 ]
+}

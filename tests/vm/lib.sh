@@ -106,6 +106,6 @@ private_apt_update() {
 		[ $private_apt != bookworm ] ||
 			echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security bookworm-security main"
 	} >"$dir/sources.list"
-	private_apt_get update -qq
+	private_apt_get update -qq || return
 	private_apt_updated=$private_apt
 }
