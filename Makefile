@@ -68,8 +68,8 @@ help:
 	@echo 'unit vm      unit test programs, test guests (built, not run)'
 	@echo 'fuzz         both fuzzers, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
-	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
-	@echo 'soak-module         500 rounds of each class'
+	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
+	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
 	@echo 'lint install clean'
 
 deps:
@@ -88,7 +88,7 @@ check-kernels check-kernel-debug: deps
 	$(Q)tests/$@
 
 soak-module: deps vm build
-	$(Q)tests/vm/soak 500
+	$(Q)for kernel in $(KERNELS); do VM_KERNEL=$$kernel tests/vm/soak 500 || exit; done
 
 fuzz: build vm $(O)/fuzz/fuzz_request
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) O=$(O) bats --tap tests/fuzz
@@ -151,8 +151,11 @@ $(filter-out %/upcall-events,$(GUEST_PROGRAMS)): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
 
-# kbuild writes beside the sources it is given, so it is given a copy.
-$(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module
+# kbuild writes beside the sources it is given, so it is given a copy. A newer kernel
+# may have taken the place of the cached one.
+CACHE = $(or $(VMCTL_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vmctl)
+$(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module \
+		$$(wildcard $$(CACHE)/kernel-$$*/release)
 	$(call say,KBUILD,$@)
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
