@@ -38,11 +38,13 @@ del() { client raw 8 2 "$(printf '%02x%02x' "$1" "$2")"; }
 del2() { client raw 0x107 8 "$(printf '00000000%02x%02x0000' "$1" "$2")"; }
 eject() { client raw 0x107 8 "$(printf '00000000%02x%02x0100' "$1" "$2")"; }
 
-make_disk() { # make_disk ID BUS [addr=..., multifunction=...]
+make_disk() { # make_disk ID BUS [MORE-PROPERTIES-IN-JSON]
 	qmp blockdev-add "{\"driver\": \"file\", \"node-name\": \"$1\", \"filename\": \"$VMCTL_RUN_DIR/disk\",
 		\"locking\": \"off\"}"
-	qmp device_add "{\"driver\": \"virtio-blk-pci\", \"id\": \"$1\", \"drive\": \"$1\", \"bus\": \"$2\"}"
+	qmp device_add "{\"driver\": \"virtio-blk-pci\", \"id\": \"$1\", \"drive\": \"$1\", \"bus\": \"$2\"${3:+, $3}}"
 }
+# Which functions of the slot behind a bus the guest has: "0 1".
+functions() { guest "ls /sys/bus/pci/devices | sed -n 's/$(printf '0000:%02x:00' "$1")\.//p'" | xargs; }
 drop_disk() { qmp blockdev-del "{\"node-name\": \"$1\"}"; }
 in_qemu() { qmp query-pci | grep -q "\"qdev_id\": \"$1\""; }
 not_in_qemu() { ! in_qemu "$1"; }
@@ -67,6 +69,59 @@ not_in_qemu() { ! in_qemu "$1"; }
 	drop_disk d0
 	run guest 'ls /dev/vda'
 	[ "$status" -ne 0 ]
+}
+
+@test "LIST and the events say what was plugged" {
+	listen 2
+	make_disk d0 rp0
+	add "$BUS0" 0
+	expect 'vendor=0x1af4 device=0x1042 class=0x10000' "$(listed pci $((BUS0 << 8)))"
+	entry=$(list)
+	qmp device_del '{"id": "d0"}'
+	eject "$BUS0" 0
+	eventually not_in_qemu d0
+	drop_disk d0
+	expect '' "$(list)"
+	run heard 2
+	expect_event ADD_PCI plugged "$entry" "${lines[1]}"
+	expect_event DEL_PCI2 unplugged "$entry" "${lines[2]}"
+}
+
+@test "function 0 stands for all functions of its slot, another one for itself" {
+	guest 'modprobe virtio_blk; modprobe virtio-rng; true'
+	# The guest is told when all are there: function 0 comes last.
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "f1", "bus": "rp0", "addr": "0.1"}'
+	make_disk f0 rp0 '"addr": "0.0", "multifunction": true'
+	run add "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	expect '0 1' "$(functions "$BUS0")"
+	eventually guest '[ -b /dev/vda ]'
+	eventually guest 'grep -q virtio /sys/class/misc/hw_random/rng_available'
+	run del "$BUS0" 1
+	expect_match '^ret=0 ' "$output"
+	expect 0 "$(functions "$BUS0")"
+	guest '[ -b /dev/vda ]'
+	run add "$BUS0" 0
+	expect_match '^ret=EEXIST ' "$output"
+	run add "$BUS0" 1
+	expect_match '^ret=0 ' "$output"
+	expect '0 1' "$(functions "$BUS0")"
+	run eject "$BUS0" 1
+	expect_match '^ret=EINVAL .*function 0' "$output"
+	run del "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	expect '' "$(functions "$BUS0")"
+	expect '' "$(list)"
+	run add "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	expect '0 1' "$(functions "$BUS0")"
+	qmp device_del '{"id": "f0"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	expect '' "$(functions "$BUS0")"
+	eventually not_in_qemu f0
+	eventually not_in_qemu f1
+	drop_disk f0
 }
 
 @test "what is not there, or there already, is refused" {
@@ -173,15 +228,21 @@ make_two() { # make_two PORT PORT BUS BUS
 }
 
 @test "a disk that is mounted and written goes without an oops" {
+	guest 'modprobe virtio_blk; modprobe ext4; true'
 	make_disk d0 rp1
 	add "$BUS1" 0
 	eventually guest '[ -b /dev/vda ]'
 	guest 'mkdir -p /tmp/mnt; mke2fs /dev/vda >/dev/null; mount -t ext4 /dev/vda /tmp/mnt
-		dd if=/dev/zero of=/tmp/mnt/file bs=64k count=500 >/dev/null 2>&1 & true'
+		(while dd if=/dev/zero of=/tmp/mnt/file bs=64k count=10 conv=fsync; do :; done) \
+			>/tmp/dd.log 2>&1 & echo $! >/tmp/dd.pid'
+	# It has written what has reached the disk, and goes on.
+	eventually guest 'grep -q "records out" /tmp/dd.log'
+	guest 'kill -0 $(cat /tmp/dd.pid)'
 	qmp device_del '{"id": "d0"}'
 	run eject "$BUS1" 0
 	expect_match '^ret=0 ' "$output"
 	eventually not_in_qemu d0
+	eventually guest '! kill -0 $(cat /tmp/dd.pid)'
 	guest 'umount -l /tmp/mnt'
 	drop_disk d0
 }
