@@ -124,6 +124,30 @@ not_in_qemu() { ! in_qemu "$1"; }
 	drop_disk f0
 }
 
+@test "a BAR that there is no room for: refused, nothing stays, and the next device is fine" {
+	guest 'modprobe virtio_blk; true'
+	# 8 TiB: more than the CPU of the tests has addresses for (40 bits).
+	expect_match ' 40 bits physical' "$(guest 'grep "address sizes" /proc/cpuinfo')"
+	qmp device_add '{"driver": "pci-testdev", "id": "big", "bus": "rp0", "membar": 8796093022208}'
+	run add "$BUS0" 0
+	expect_match '^ret=ENOSPC .*reason="no room for BAR [0-9]' "$output"
+	expect '' "$(functions "$BUS0")"
+	expect '' "$(list)"
+	qmp device_del '{"id": "big"}'
+	run eject "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu big
+	make_disk d0 rp0
+	run add "$BUS0" 0
+	expect_match '^ret=0 ' "$output"
+	eventually guest '[ -b /dev/vda ]'
+	guest 'dd if=/dev/vda of=/dev/null bs=64k count=1'
+	qmp device_del '{"id": "d0"}'
+	eject "$BUS0" 0
+	eventually not_in_qemu d0
+	drop_disk d0
+}
+
 @test "what is not there, or there already, is refused" {
 	run add "$BUS0" 0
 	expect_match '^ret=ENODEV .*no device answers' "$output"
