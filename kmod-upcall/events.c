@@ -132,6 +132,13 @@ static int put_things(struct sk_buff *skb, const struct request_type *type,
 	return state.cut ? nla_put_flag(skb, UPCALL_GENL_ATTR_CUT) : 0;
 }
 
+/* What failed half-way may have unplugged something for good. */
+static bool has_things(const struct request_type *type, int ret,
+		       const struct report *report)
+{
+	return !ret || (type->op == REQUEST_DEL && !list_empty(&report->gone));
+}
+
 static int fill_event(struct sk_buff *skb, const struct request_type *type, int ret,
 		      const struct report *report)
 {
@@ -149,7 +156,7 @@ static int fill_event(struct sk_buff *skb, const struct request_type *type, int 
 			      UPCALL_GENL_ATTR_PAD) ||
 	    nla_put_u64_64bit(skb, UPCALL_GENL_ATTR_TOTAL_NS, report->total_ns,
 			      UPCALL_GENL_ATTR_PAD) ||
-	    (!ret && put_things(skb, type, report)))
+	    (has_things(type, ret, report) && put_things(skb, type, report)))
 		return -EMSGSIZE;
 	genlmsg_end(skb, header);
 	return 0;
