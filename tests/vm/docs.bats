@@ -60,12 +60,21 @@ run_block() {
 	expect_match 'CPUs online +0-2' "$output"
 }
 
-@test "README: the module is built against a kernel's headers" {
+@test "README: the module is built against a kernel's headers, and loaded" {
 	cp -r "$top/kmod-upcall" "$top/proto" "$top/VERSION" .
 	kernel=$(dirname "$(readlink -f vmlinuz)")
 	run_block "$(readme 'In the guest, build the module' 'then load it' |
 		sed "s,/lib/modules/\$(uname -r)/build,$kernel/headers,")"
 	test -e kmod-upcall/upcall.ko
+	vm up guest --kernel "$VM_KERNEL" --append vmctl.module=no
+	run upcall-client "$(sock)" connect
+	expect 3 "$status"
+	guest 'mkdir kmod-upcall'
+	guest_file kmod-upcall/upcall.ko /kmod-upcall/upcall.ko
+	guest "$(grep -o '`insmod [^`]*`' "$top/README.md" | tr -d '`')"
+	run upcall-client "$(sock)" connect
+	expect 0 "$status"
+	vm down guest
 }
 
 @test "README: a guest to play with" {
@@ -76,10 +85,21 @@ run_block() {
 		done
 }
 
-@test "README: install puts vmctl where it says" {
+@test "README: what it has one build and install, and start, is there" {
 	cd "$top"
-	O=$O make install PREFIX=/usr/local DESTDIR="$BATS_TEST_TMPDIR/dest"
-	"$BATS_TEST_TMPDIR/dest/usr/local/bin/vmctl" --version
+	DESTDIR=$BATS_TEST_TMPDIR/dest run_block "$(readme 'build and install:' 'In the guest, build the module')"
+	dest=$BATS_TEST_TMPDIR/dest/usr/local
+	"$dest/bin/vmctl" --version
+	# No guest of the tests has systemd. Its own check of the unit, where it is.
+	unit=$(tr '\n' ' ' <"$top/README.md" | grep -o '`systemctl start [^`]*`' | tr -d '`')
+	unit=$dest/lib/systemd/system/${unit##* }.service
+	test -e "$unit"
+	program=$(sed -n 's/^ExecStart=//p' "$unit")
+	"$BATS_TEST_TMPDIR/dest$program" --version
+	if command -v systemd-analyze; then
+		sed "s,^ExecStart=.*,ExecStart=$BATS_TEST_TMPDIR/dest$program," "$unit" >vmctl-agent.service
+		systemd-analyze verify --man=no ./vmctl-agent.service
+	fi
 }
 
 @test "vmctl(1): the examples" {
