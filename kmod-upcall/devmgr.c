@@ -18,8 +18,8 @@
 #include "trace.h"
 
 /*
- * Adding a class of devices: its file, and its line here. Kbuild leaves out what the
- * kernel has not.
+ * Adding a class of devices: its file, its line here, and what messages say of it in
+ * request.c and upcall_wire.h. Kbuild leaves out what the kernel has not.
  */
 static const struct device_class *const classes[] = {
 	[UPCALL_CLASS_CPU] = &cpu_class,
