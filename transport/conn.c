@@ -83,6 +83,8 @@ void conn_request(struct conn *conn, const struct packet *request, int fd, uint6
 {
 	conn->fd = -1;
 	conn->batch = CONN_BATCH_MAX;
+	conn->type = request->type;
+	conn->peer_cid = (uint32_t)request->dst_cid;
 	conn->host_port = request->dst_port;
 	conn->guest_port = request->src_port;
 	credit_hear(&conn->credit, request);
@@ -468,11 +470,11 @@ void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
 		 struct packet *packet)
 {
 	*packet = (struct packet){
-		.src_cid = PACKET_HOST_CID,
+		.src_cid = conn->peer_cid,
 		.src_port = conn->host_port,
 		.dst_port = conn->guest_port,
 		.len = len,
-		.type = PACKET_STREAM,
+		.type = conn->type,
 		.op = op,
 	};
 	credit_tell(&conn->credit, packet);

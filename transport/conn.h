@@ -54,7 +54,10 @@ struct conn {
 	TAILQ_ENTRY(conn) control, ready, timers;
 
 	enum conn_state state;
-	int fd; /* non-blocking, -1 when closed; owned */
+	int fd;		   /* non-blocking, -1 when closed; owned */
+	uint16_t type;	   /* PACKET_STREAM or PACKET_SEQPACKET */
+	uint32_t peer_cid; /* as the guest sees the other end: the host's, or a
+			      sibling's */
 	uint32_t host_port, guest_port;
 	bool privileged;    /* host_port is one of the table's privileged ones */
 	unsigned int want;  /* a bit for each PACKET_* that is to be sent */

@@ -46,6 +46,8 @@ struct conn *conn_table_add(struct conn_table *table)
 	conn->id = table->uses[slot]++ << CONN_TABLE_SLOT_BITS | slot;
 	/* Live slots differ, so live ports do. */
 	conn->host_port = PORT_FIRST + (conn->id & PORT_MASK);
+	conn->type = PACKET_STREAM;
+	conn->peer_cid = PACKET_HOST_CID;
 	conn->fd = -1;
 	return conn;
 }
@@ -86,19 +88,19 @@ struct conn *conn_table_get(const struct conn_table *table, uint32_t id)
 	return conn && conn->id == id ? conn : NULL;
 }
 
-static size_t bucket_of(const struct conn_table *table, uint32_t host_port,
-			uint32_t guest_port)
+static size_t bucket_of(const struct conn_table *table, uint64_t peer_cid,
+			uint32_t host_port, uint32_t guest_port)
 {
 	uint64_t key = (uint64_t)host_port << 32 | guest_port;
 
 	key = (key ^ table->seed) * 0x9e3779b97f4a7c15ULL;
-	key = (key ^ key >> 32) * 0xbf58476d1ce4e5b9ULL;
+	key = (key ^ key >> 32 ^ peer_cid) * 0xbf58476d1ce4e5b9ULL;
 	return key >> 32 & (CONN_TABLE_BUCKETS - 1);
 }
 
 void conn_table_bind(struct conn_table *table, struct conn *conn)
 {
-	size_t at = bucket_of(table, conn->host_port, conn->guest_port);
+	size_t at = bucket_of(table, conn->peer_cid, conn->host_port, conn->guest_port);
 
 	if (conn->bound)
 		return;
@@ -113,19 +115,22 @@ void conn_table_unbind(struct conn_table *table, struct conn *conn)
 
 	if (!conn->bound)
 		return;
-	link = &table->bucket[bucket_of(table, conn->host_port, conn->guest_port)];
+	link = &table->bucket[bucket_of(table, conn->peer_cid, conn->host_port,
+					conn->guest_port)];
 	while (*link != conn)
 		link = &(*link)->chain;
 	*link = conn->chain;
 	conn->bound = false;
 }
 
-struct conn *conn_table_find(const struct conn_table *table, uint32_t host_port,
-			     uint32_t guest_port)
+struct conn *conn_table_find(const struct conn_table *table, uint64_t peer_cid,
+			     uint32_t host_port, uint32_t guest_port)
 {
-	struct conn *conn = table->bucket[bucket_of(table, host_port, guest_port)];
+	struct conn *conn =
+		table->bucket[bucket_of(table, peer_cid, host_port, guest_port)];
 
-	while (conn && (conn->host_port != host_port || conn->guest_port != guest_port))
+	while (conn && (conn->peer_cid != peer_cid || conn->host_port != host_port ||
+			conn->guest_port != guest_port))
 		conn = conn->chain;
 	return conn;
 }

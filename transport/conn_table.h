@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The live connections: by id (for epoll) and by their two ports (for packets).
+ * The live connections: by id (for epoll), and by the CID and the port of the other
+ * end and the guest's port (for packets).
  */
 #ifndef TRANSPORT_CONN_TABLE_H
 #define TRANSPORT_CONN_TABLE_H
@@ -56,8 +57,8 @@ struct conn *conn_table_get(const struct conn_table *table, uint32_t id);
 /* Makes it known, or unknown, by its ports. */
 void conn_table_bind(struct conn_table *table, struct conn *conn);
 void conn_table_unbind(struct conn_table *table, struct conn *conn);
-struct conn *conn_table_find(const struct conn_table *table, uint32_t host_port,
-			     uint32_t guest_port);
+struct conn *conn_table_find(const struct conn_table *table, uint64_t peer_cid,
+			     uint32_t host_port, uint32_t guest_port);
 
 /*
  * Goes through all of them: *at begins with 0; NULL at the end. The one returned

@@ -113,7 +113,8 @@ void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
 	uint64_t config = htole64(guest_cid);
 
 	memset(dev, 0, sizeof(*dev));
-	dev->guest_cid = guest_cid;
+	dev->rules.guest_cid = guest_cid;
+	dev->rules.no_seqpacket = true;
 	dev->uds = uds;
 	dev->privileged_group = privileged_group;
 	dev->loop = loop;

@@ -30,7 +30,7 @@ enum {
 TAILQ_HEAD(conn_list, conn);
 
 struct device {
-	uint64_t guest_cid;
+	struct packet_rules rules;
 	const char *uds; /* the guest's ports on the host are <uds>_<port> */
 	struct loop *loop;
 	struct vhost_user front;

@@ -67,8 +67,9 @@ static bool turn_down(struct device *dev, const struct packet *packet,
 
 	if (verdict == PACKET_DROP)
 		dev->dropped++;
-	else if (packet->dst_cid == PACKET_HOST_CID && packet->type == PACKET_STREAM)
-		conn = conn_table_find(&dev->conns, packet->dst_port, packet->src_port);
+	else
+		conn = conn_table_find(&dev->conns, packet->dst_cid, packet->dst_port,
+				       packet->src_port);
 	if (verdict == PACKET_REJECT && !conn && !queue_reset(dev, packet))
 		return false;
 	log_limited(
@@ -108,11 +109,16 @@ static bool handle(struct device *dev, const struct vring_chain *chain)
 		return true;
 	}
 	packet_decode(&packet, header);
-	verdict = packet_check(&packet, dev->guest_cid,
+	verdict = packet_check(&packet, &dev->rules,
 			       chain->read_len - PACKET_HEADER_SIZE, &why);
 	if (verdict != PACKET_ACCEPT)
 		return turn_down(dev, &packet, verdict, why);
-	conn = conn_table_find(&dev->conns, packet.dst_port, packet.src_port);
+	conn = conn_table_find(&dev->conns, packet.dst_cid, packet.dst_port,
+			       packet.src_port);
+	if (conn && conn->type != packet.type)
+		return turn_down(dev, &packet,
+				 packet.op == PACKET_RST ? PACKET_DROP : PACKET_REJECT,
+				 "its socket type is not its connection's");
 	if (!conn && packet.op == PACKET_RST)
 		return true;
 	if (!conn && packet.op == PACKET_REQUEST)

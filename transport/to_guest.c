@@ -43,7 +43,7 @@ static void put_packet(struct device *dev, const struct vring_chain *chain,
 {
 	uint8_t header[PACKET_HEADER_SIZE];
 
-	packet->dst_cid = dev->guest_cid;
+	packet->dst_cid = dev->rules.guest_cid;
 	packet_encode(packet, header);
 	iov_write(chain->iov + chain->n_read, chain->n_write, 0, header,
 		  sizeof(header));

@@ -365,8 +365,9 @@ static void connections_are_found_by_both_ports(void **state)
 	for (uint32_t i = 0; i < CONN_TABLE_MAX; i += 2)
 		conn_table_unbind(&table, conn[i]);
 	for (uint32_t i = 0; i < CONN_TABLE_MAX; i++)
-		assert_ptr_equal(conn_table_find(&table, i / 30, i % 30),
-				 i % 2 ? conn[i] : NULL);
+		assert_ptr_equal(
+			conn_table_find(&table, PACKET_HOST_CID, i / 30, i % 30),
+			i % 2 ? conn[i] : NULL);
 }
 
 static void the_backlog_keeps_bytes_in_order_within_its_bound(void **state)

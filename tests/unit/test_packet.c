@@ -41,6 +41,42 @@ static void the_header_has_44_bytes_little_endian(void **state)
 	assert_memory_equal(bytes, want, sizeof(want));
 }
 
+static void siblings_and_types_are_as_the_rules_say(void **state)
+{
+	static const struct {
+		uint64_t dst;
+		uint16_t type;
+		struct packet_rules rules;
+		enum packet_verdict verdict;
+	} row[] = {
+		{3, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{4294967294, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{2, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{0, 1, {9, true, false, false}, PACKET_REJECT},
+		{1, 1, {9, true, false, false}, PACKET_REJECT},
+		{9, 1, {9, true, false, false}, PACKET_REJECT},
+		{4294967295, 1, {9, true, false, false}, PACKET_REJECT},
+		{3 + (1ULL << 32), 1, {9, true, false, false}, PACKET_REJECT},
+		{~0ULL, 1, {9, true, false, false}, PACKET_REJECT},
+		{2, 1, {9, false, true, false}, PACKET_REJECT},
+		{2, 2, {9, false, true, false}, PACKET_ACCEPT},
+		{2, 2, {9, false, false, true}, PACKET_REJECT},
+		{2, 3, {9, true, false, false}, PACKET_REJECT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct packet packet = {.src_cid = 9,
+					.dst_cid = row[i].dst,
+					.type = row[i].type,
+					.op = PACKET_REQUEST};
+		const char *why;
+
+		if (packet_check(&packet, &row[i].rules, 0, &why) != row[i].verdict)
+			fail_msg("row %zu", i);
+	}
+}
+
 static void every_fault_has_its_verdict(void **state)
 {
 	static const struct {
@@ -70,6 +106,8 @@ static void every_fault_has_its_verdict(void **state)
 		{9 + (1ULL << 32), 2, 0, 1, PACKET_REQUEST, PACKET_DROP},
 	};
 
+	const struct packet_rules rules = {.guest_cid = 9, .no_seqpacket = true};
+
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct packet packet = {.src_cid = row[i].src,
@@ -79,7 +117,7 @@ static void every_fault_has_its_verdict(void **state)
 					.op = row[i].op};
 		const char *why = NULL;
 
-		if (packet_check(&packet, 9, 10, &why) != row[i].verdict)
+		if (packet_check(&packet, &rules, 10, &why) != row[i].verdict)
 			fail_msg("row %zu", i);
 		assert_int_equal(why == NULL, row[i].verdict == PACKET_ACCEPT);
 	}
@@ -276,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_has_44_bytes_little_endian),
 		cmocka_unit_test(every_fault_has_its_verdict),
+		cmocka_unit_test(siblings_and_types_are_as_the_rules_say),
 		cmocka_unit_test(a_guest_with_a_small_buffer_is_told_in_time),
 		cmocka_unit_test(an_rst_goes_back_the_way_the_packet_came),
 		cmocka_unit_test(room_is_the_window_less_what_is_on_its_way),
