@@ -66,7 +66,7 @@ bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index)
 	const struct vring *ring = &vu->ring[index];
 
 	/* Without the protocol's features there is no SET_VRING_ENABLE. */
-	return ring->started &&
+	return vring_is_resolved(ring) &&
 	       (ring->enabled || !(vu->features & VHOST_USER_F_PROTOCOL_FEATURES));
 }
 

@@ -20,7 +20,7 @@ enum {
 	VHOST_USER_RINGS = 3,
 	VHOST_USER_HEADER_SIZE = 12,
 	VHOST_USER_PAYLOAD_MAX = 512, /* the largest known needs 268 */
-	VHOST_USER_FDS_MAX = MEMORY_REGIONS_MAX,
+	VHOST_USER_FDS_MAX = MEMORY_TABLE_MAX,
 	VHOST_USER_CONFIG_MAX = 256,
 };
 
@@ -53,6 +53,9 @@ enum vhost_user_request {
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG,
 	VHOST_USER_RESET_DEVICE = 34,
+	VHOST_USER_GET_MAX_MEM_SLOTS = 36,
+	VHOST_USER_ADD_MEM_REG,
+	VHOST_USER_REM_MEM_REG,
 	VHOST_USER_REQUESTS,
 };
 
@@ -63,6 +66,7 @@ enum vhost_user_request {
 #define VHOST_USER_P_REPLY_ACK	  (1ULL << 3)
 #define VHOST_USER_P_CONFIG	  (1ULL << 9)
 #define VHOST_USER_P_RESET_DEVICE (1ULL << 13)
+#define VHOST_USER_P_MEM_SLOTS	  (1ULL << 15)
 
 struct vhost_user_message {
 	uint32_t request, flags, size;
@@ -121,7 +125,10 @@ void vhost_user_detach(struct vhost_user *vu);
  */
 int vhost_user_read(struct vhost_user *vu, struct error *err);
 
-/* Whether the ring may be worked on. */
+/*
+ * Whether the ring may be worked on. No chain of it may be held across
+ * vhost_user_read(), which may take away the memory that it is in.
+ */
 bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index);
 
 /*

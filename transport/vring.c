@@ -111,19 +111,29 @@ int vring_start(struct vring *ring, const struct memory *memory, uint64_t featur
 	return 0;
 }
 
-void vring_stop(struct vring *ring)
+void vring_suspend(struct vring *ring)
 {
-	ring->started = false;
 	ring->desc = NULL;
 	ring->avail = NULL;
 	ring->used = NULL;
 	ring->used_ring = NULL;
 }
 
+bool vring_is_resolved(const struct vring *ring)
+{
+	return ring->started && ring->desc;
+}
+
+void vring_stop(struct vring *ring)
+{
+	vring_suspend(ring);
+	ring->started = false;
+}
+
 /* What a walk along one chain has found so far. */
 struct walk {
 	struct vring *ring;
-	const struct memory *memory;
+	struct memory *memory;
 	struct vring_chain *chain;
 	size_t max; /* pieces */
 	unsigned int seen;
@@ -258,8 +268,8 @@ static int look(struct vring *ring, struct error *err)
 	return ready != 0;
 }
 
-int vring_pop(struct vring *ring, const struct memory *memory, struct iovec *iov,
-	      size_t max, struct vring_chain *chain, struct error *err)
+int vring_pop(struct vring *ring, struct memory *memory, struct iovec *iov, size_t max,
+	      struct vring_chain *chain, struct error *err)
 {
 	struct walk w = {
 		.ring = ring, .memory = memory, .chain = chain, .max = max, .err = err};

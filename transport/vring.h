@@ -97,13 +97,21 @@ int vring_start(struct vring *ring, const struct memory *memory, uint64_t featur
 void vring_stop(struct vring *ring);
 
 /*
+ * Its memory is gone: a started ring is not to be worked on until vring_resolve()
+ * finds it again.
+ */
+void vring_suspend(struct vring *ring);
+/* Whether it is started and its memory is there. */
+bool vring_is_resolved(const struct vring *ring);
+
+/*
  * Takes the next chain; its pieces are put into iov. 1 and a chain, 0 when there
  * is none, -ENOBUFS when max pieces do not suffice (nothing is taken then; a
  * caller that gave VRING_PIECES_MAX may take it for an error), any other negative
  * errno when the ring is broken.
  */
-int vring_pop(struct vring *ring, const struct memory *memory, struct iovec *iov,
-	      size_t max, struct vring_chain *chain, struct error *err);
+int vring_pop(struct vring *ring, struct memory *memory, struct iovec *iov, size_t max,
+	      struct vring_chain *chain, struct error *err);
 
 /* Puts the count chains taken last, and not given back, where they were. */
 void vring_unpop(struct vring *ring, unsigned int count);
