@@ -22,9 +22,12 @@ static int grow(struct backlog *backlog, size_t need)
 		size *= 2;
 	if (size == backlog->size)
 		return 0;
+	if (size - backlog->size > backlog->pool->max - backlog->pool->used)
+		return -EDQUOT;
 	data = malloc(size);
 	if (!data)
 		return -ENOMEM;
+	backlog->pool->used += size - backlog->size;
 	n = backlog_peek(backlog, held);
 	for (size_t i = 0; i < n; i++) {
 		memcpy(data + done, held[i].iov_base, held[i].iov_len);
@@ -45,8 +48,6 @@ int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 
 	if (!len)
 		return 0;
-	if (len > BACKLOG_MAX - backlog->len)
-		return -ENOBUFS;
 	ret = grow(backlog, backlog->len + len);
 	if (ret < 0)
 		return ret;
@@ -129,6 +130,9 @@ ssize_t backlog_flush(struct backlog *backlog, int fd)
 
 void backlog_clear(struct backlog *backlog)
 {
+	if (!backlog->data)
+		return;
 	free(backlog->data);
-	*backlog = (struct backlog){0};
+	backlog->pool->used -= backlog->size;
+	*backlog = (struct backlog){.pool = backlog->pool};
 }

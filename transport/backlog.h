@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Bytes from the guest that the host program's socket has not taken yet. There
- * is memory behind it only while there are such bytes; credit.h bounds them.
+ * is memory behind it only while there are such bytes; credit.h bounds them for
+ * each connection, a pool for all of them together.
  */
 #ifndef TRANSPORT_BACKLOG_H
 #define TRANSPORT_BACKLOG_H
@@ -10,14 +11,14 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "credit.h"
-
-enum {
-	BACKLOG_MAX = CREDIT_BUF_ALLOC
+/* What all backlogs of a device have together. */
+struct backlog_pool {
+	size_t used, max; /* bytes of memory */
 };
 
-/* All zero is an empty one. */
+/* All zero, but for the pool, is an empty one. */
 struct backlog {
+	struct backlog_pool *pool;
 	char *data;
 	size_t size; /* of data, a power of two */
 	size_t start;
@@ -25,8 +26,8 @@ struct backlog {
 };
 
 /*
- * Appends len bytes from offset on. 0, -ENOMEM, or -ENOBUFS beyond BACKLOG_MAX;
- * on an error nothing was added.
+ * Appends len bytes from offset on. 0, -ENOMEM, or -EDQUOT when the pool has no
+ * more; on an error nothing was added.
  */
 int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 		size_t offset, size_t len);
@@ -41,7 +42,7 @@ void backlog_consume(struct backlog *backlog, size_t len);
  * Both write to a socket without waiting and never raise SIGPIPE. They return how
  * many bytes it took, 0 when it is full, -EPIPE when nobody will read any more, or
  * another negative errno. backlog_send() keeps what of its len bytes the socket
- * did not take, behind what is held already (-ENOMEM, -ENOBUFS); backlog_flush()
+ * did not take, behind what is held already (-ENOMEM, -EDQUOT); backlog_flush()
  * writes what is held.
  */
 ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,

@@ -11,14 +11,6 @@
 #include "hybrid.h"
 #include "log.h"
 
-#define WANT(op) (1u << (op))
-
-/* In which order the notes are told; a REQUEST or RESPONSE opens, an RST ends. */
-static const uint8_t order[] = {
-	PACKET_REQUEST,	       PACKET_RESPONSE, PACKET_CREDIT_UPDATE,
-	PACKET_CREDIT_REQUEST, PACKET_SHUTDOWN, PACKET_RST,
-};
-
 static void close_socket(struct conn *conn)
 {
 	if (conn->fd >= 0)
@@ -28,7 +20,7 @@ static void close_socket(struct conn *conn)
 	backlog_clear(&conn->backlog);
 }
 
-static void die(struct conn *conn)
+void conn_die(struct conn *conn)
 {
 	close_socket(conn);
 	conn->want = 0;
@@ -40,17 +32,25 @@ static void die(struct conn *conn)
 static void end(struct conn *conn)
 {
 	if (conn->state == CONN_LINE || conn->state == CONN_LINGER) {
-		die(conn);
+		conn_die(conn);
 		return;
 	}
 	close_socket(conn);
-	conn->want = WANT(PACKET_RST);
+	conn->want = CONN_WANT(PACKET_RST);
 	conn->deadline = 0;
 	conn->state = CONN_ENDING;
 }
 
-void conn_reset(struct conn *conn, const char *why)
+static void count_reset(struct conn *conn, enum reset_reason reason)
 {
+	conn->common->stats.resets[reason]++;
+	if (conn->state < CONN_OPEN)
+		conn->common->stats.refused++;
+}
+
+void conn_reset(struct conn *conn, enum reset_reason reason, const char *why)
+{
+	count_reset(conn, reason);
 	log_debug("connection %u-%u is reset: %s", conn->host_port, conn->guest_port,
 		  why);
 	if (conn->backlog.len)
@@ -68,6 +68,7 @@ void conn_accept(struct conn *conn, int fd, uint64_t now)
 	conn->fd = fd;
 	conn->batch = CONN_BATCH_MAX;
 	conn->deadline = now + CONN_LINE_TIMEOUT;
+	conn->common->stats.asked_by_host++;
 }
 
 void conn_dialled(struct conn *conn, int fd)
@@ -76,7 +77,8 @@ void conn_dialled(struct conn *conn, int fd)
 	conn->readable = true;
 	conn->deadline = 0;
 	conn->state = CONN_OPEN;
-	conn->want |= WANT(PACKET_RESPONSE);
+	conn->common->stats.opened++;
+	conn->want |= CONN_WANT(PACKET_RESPONSE);
 }
 
 void conn_request(struct conn *conn, const struct packet *request, int fd, uint64_t now)
@@ -97,17 +99,12 @@ void conn_request(struct conn *conn, const struct packet *request, int fd, uint6
 	conn->give_up = now + CONN_DIAL_TIMEOUT;
 }
 
-void conn_free(struct conn *conn)
-{
-	close_socket(conn);
-}
-
 static void tell_shutdown(struct conn *conn, uint8_t flags)
 {
 	if ((conn->host_shut & flags) == flags)
 		return;
 	conn->host_shut |= flags;
-	conn->want |= WANT(PACKET_SHUTDOWN);
+	conn->want |= CONN_WANT(PACKET_SHUTDOWN);
 }
 
 /* Nobody will read what the guest sends. */
@@ -182,8 +179,13 @@ static void on_written(struct conn *conn, ssize_t n)
 {
 	if (n == -EPIPE)
 		lose_reader(conn);
+	else if (n == -EDQUOT)
+		conn_reset(conn, RESET_BUFFER_TOTAL,
+			   "what is held for all host programs that do not read is at "
+			   "--buffer-total");
 	else if (n < 0)
-		conn_reset(conn, strerror((int)-n));
+		conn_reset(conn, n == -ENOMEM ? RESET_NO_MEMORY : RESET_HOST_SOCKET,
+			   strerror((int)-n));
 	else
 		credit_forward(&conn->credit, (uint32_t)n);
 }
@@ -198,7 +200,14 @@ static void note_credit(struct conn *conn)
 {
 	if (conn->state == CONN_OPEN && !(conn->guest_shut & PACKET_SHUT_SEND) &&
 	    credit_should_tell(&conn->credit))
-		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+		conn->want |= CONN_WANT(PACKET_CREDIT_UPDATE);
+}
+
+/* A host program's connection ends before the guest hears of it. */
+static void turn_away(struct conn *conn)
+{
+	conn->common->stats.refused++;
+	conn_die(conn);
 }
 
 /* Takes the line and nothing behind it, which is the guest's. */
@@ -212,7 +221,7 @@ static void read_line(struct conn *conn, uint32_t events, uint64_t now)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		die(conn);
+		turn_away(conn);
 		return;
 	}
 	len = hybrid_parse_connect(line, n, &conn->guest_port);
@@ -222,20 +231,20 @@ static void read_line(struct conn *conn, uint32_t events, uint64_t now)
 			"a host program sent something other than \"CONNECT <port>\", "
 			"it is turned away");
 	if (len < 0 || (len == 0 && (events & (EPOLLRDHUP | EPOLLHUP)))) {
-		die(conn);
+		turn_away(conn);
 		return;
 	}
 	if (len == 0)
 		return;
 	if (recv(conn->fd, line, len, MSG_DONTWAIT) != len) {
-		die(conn);
+		turn_away(conn);
 		return;
 	}
 	log_debug("connection %u-%u: asking the guest", conn->host_port,
 		  conn->guest_port);
 	conn->readable = true;
 	conn->state = CONN_REQUESTED;
-	conn->want = WANT(PACKET_REQUEST);
+	conn->want = CONN_WANT(PACKET_REQUEST);
 	conn->deadline = now + CONN_REQUEST_TIMEOUT;
 }
 
@@ -246,10 +255,11 @@ static void check_requester(struct conn *conn)
 
 	if (recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
 		return;
-	if (conn->want & WANT(PACKET_REQUEST))
-		die(conn);
+	if (conn->want & CONN_WANT(PACKET_REQUEST))
+		turn_away(conn);
 	else
-		conn_reset(conn, "the host program left before the guest answered");
+		conn_reset(conn, RESET_HOST_LEFT,
+			   "the host program left before the guest answered");
 }
 
 void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
@@ -269,7 +279,7 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 		check_requester(conn);
 	flush_backlog(conn);
 	if (conn->state == CONN_LINGER && !conn->backlog.len)
-		die(conn);
+		conn_die(conn);
 	note_credit(conn);
 	settle(conn, now);
 }
@@ -281,25 +291,32 @@ static void on_response(struct conn *conn)
 	ssize_t n;
 
 	if (conn->state != CONN_REQUESTED) {
-		conn_reset(conn, "the guest sent a RESPONSE to no REQUEST");
+		conn_reset(conn, RESET_PROTOCOL,
+			   "the guest sent a RESPONSE to no REQUEST");
 		return;
 	}
 	conn->state = CONN_OPEN;
+	conn->common->stats.opened++;
 	conn->deadline = 0;
 	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
 	n = backlog_send(&conn->backlog, conn->fd, &iov, 1, iov.iov_len);
 	if (n == -EPIPE)
 		lose_reader(conn);
 	else if (n != (ssize_t)iov.iov_len)
-		conn_reset(conn, "the host program's socket does not take the OK line");
+		conn_reset(conn, RESET_HOST_SOCKET,
+			   "the host program's socket does not take the OK line");
 }
 
 static void on_rst(struct conn *conn)
 {
 	log_debug("connection %u-%u: the guest %s", conn->host_port, conn->guest_port,
 		  conn->state == CONN_REQUESTED ? "refuses" : "has reset it");
+	if (conn->state == CONN_REQUESTED)
+		count_reset(conn, RESET_GUEST_REFUSED);
+	else if (!conn->closing)
+		count_reset(conn, RESET_GUEST);
 	if (conn->state != CONN_OPEN || !conn->backlog.len) {
-		die(conn);
+		conn_die(conn);
 		return;
 	}
 	refuse_bytes(conn);
@@ -312,11 +329,13 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 		  const struct iovec *payload, size_t count)
 {
 	if (conn->state != CONN_OPEN || (conn->guest_shut & PACKET_SHUT_SEND)) {
-		conn_reset(conn, "the guest sent data where none may come");
+		conn_reset(conn, RESET_PROTOCOL,
+			   "the guest sent data where none may come");
 		return;
 	}
 	if (!credit_take(&conn->credit, packet->len)) {
-		conn_reset(conn, "the guest sent more than it had credit for");
+		conn_reset(conn, RESET_CREDIT,
+			   "the guest sent more than it had credit for");
 		return;
 	}
 	/* Sent before the guest could know that nobody reads. */
@@ -334,7 +353,7 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	/* What comes behind the end needs no answer: the RST is on its way. */
 	if (conn->state == CONN_ENDING) {
 		if (packet->op == PACKET_RST)
-			die(conn);
+			conn_die(conn);
 		return;
 	}
 	if (credit_hear(&conn->credit, packet))
@@ -351,7 +370,8 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 		if (conn->state == CONN_OPEN)
 			conn->guest_shut |= packet->flags & PACKET_SHUT_BOTH;
 		else
-			conn_reset(conn, "the guest closed what was not open");
+			conn_reset(conn, RESET_PROTOCOL,
+				   "the guest closed what was not open");
 		break;
 	case PACKET_RW:
 		on_rw(conn, packet, payload, count);
@@ -359,12 +379,13 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	case PACKET_CREDIT_UPDATE:
 		break;
 	case PACKET_CREDIT_REQUEST:
-		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+		conn->want |= CONN_WANT(PACKET_CREDIT_UPDATE);
 		break;
 	case PACKET_REQUEST:
 	case PACKET_INVALID:
 	case PACKET_OPS:
-		conn_reset(conn, "the guest asks for a connection that it has");
+		conn_reset(conn, RESET_PROTOCOL,
+			   "the guest asks for a connection that it has");
 		break;
 	}
 	note_credit(conn);
@@ -388,7 +409,7 @@ void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets)
 	credit_sent(&conn->credit, bytes, packets);
 	if (!conn->asked && credit_should_ask(&conn->credit)) {
 		conn->asked = true;
-		conn->want |= WANT(PACKET_CREDIT_REQUEST);
+		conn->want |= CONN_WANT(PACKET_CREDIT_REQUEST);
 	}
 }
 
@@ -401,26 +422,28 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 			    "a host program sent no CONNECT line within %d s, it is "
 			    "turned away",
 			    CONN_LINE_TIMEOUT / 1000);
-		die(conn);
+		turn_away(conn);
 		break;
 	case CONN_REQUESTED:
 		log_limited(LOG_LEVEL_WARNING,
 			    "connection %u-%u: the guest did not answer within %d s",
 			    conn->host_port, conn->guest_port,
 			    CONN_REQUEST_TIMEOUT / 1000);
-		conn_reset(conn, "the guest did not answer");
+		conn_reset(conn, RESET_GUEST_SILENT, "the guest did not answer");
 		break;
 	case CONN_DIALLING:
-		conn_reset(conn, "the host program does not accept");
+		conn_reset(conn, RESET_HOST_REFUSED,
+			   "the host program does not accept");
 		break;
 	case CONN_OPEN:
 		if (conn->closing) {
+			count_reset(conn, RESET_GUEST_SILENT);
 			end(conn);
 			break;
 		}
 		if (conn_is_blocked(conn)) {
 			conn->asked = true;
-			conn->want |= WANT(PACKET_CREDIT_REQUEST);
+			conn->want |= CONN_WANT(PACKET_CREDIT_REQUEST);
 			credit_lend(&conn->credit);
 		}
 		break;
@@ -441,57 +464,5 @@ void conn_drop(struct conn *conn)
 			"connection %u-%u: %zu bytes from the guest are lost, since "
 			"the host program did not read them in time",
 			conn->host_port, conn->guest_port, conn->backlog.len);
-	die(conn);
-}
-
-static bool has_bytes(const struct conn *conn)
-{
-	return conn->state == CONN_OPEN && conn->readable &&
-	       !(conn->host_shut & PACKET_SHUT_SEND) &&
-	       !(conn->guest_shut & PACKET_SHUT_RCV);
-}
-
-static bool has_room(const struct conn *conn)
-{
-	return credit_bytes(&conn->credit) && credit_packets(&conn->credit);
-}
-
-bool conn_can_send(const struct conn *conn)
-{
-	return has_bytes(conn) && has_room(conn);
-}
-
-bool conn_is_blocked(const struct conn *conn)
-{
-	return has_bytes(conn) && !has_room(conn);
-}
-
-void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
-		 struct packet *packet)
-{
-	*packet = (struct packet){
-		.src_cid = conn->peer_cid,
-		.src_port = conn->host_port,
-		.dst_port = conn->guest_port,
-		.len = len,
-		.type = conn->type,
-		.op = op,
-	};
-	credit_tell(&conn->credit, packet);
-}
-
-bool conn_next_packet(struct conn *conn, struct packet *packet)
-{
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		if (!(conn->want & WANT(order[i])))
-			continue;
-		conn->want &= ~WANT(order[i]);
-		conn_packet(conn, order[i], 0, packet);
-		if (order[i] == PACKET_SHUTDOWN)
-			packet->flags = conn->host_shut;
-		if (order[i] == PACKET_RST)
-			die(conn);
-		return true;
-	}
-	return false;
+	conn_die(conn);
 }

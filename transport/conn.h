@@ -8,7 +8,7 @@
  * for each operation, so that however long the guest does not listen, a
  * connection's share of what waits stays the same; the caller fetches it with
  * conn_next_packet(). After any call the caller looks at the state: a CONN_DEAD
- * one is to be taken out and freed with conn_free().
+ * one is to be taken out and freed.
  */
 #ifndef TRANSPORT_CONN_H
 #define TRANSPORT_CONN_H
@@ -20,6 +20,7 @@
 #include "backlog.h"
 #include "credit.h"
 #include "packet.h"
+#include "stats.h"
 
 enum conn_state {
 	CONN_LINE,	/* a host program has yet to send its CONNECT line */
@@ -46,12 +47,23 @@ enum {
 	CONN_ASK_MAX = 1000,
 };
 
+/* Of conn.want. */
+#define CONN_WANT(op) (1u << (op))
+
+/* What the connections of a device have in common. */
+struct conn_common {
+	struct backlog_pool buffers;
+	struct stats stats;
+};
+
 struct conn {
 	/* The table's and the device's. */
+	struct conn_common *common;
 	uint32_t id;
-	bool bound, in_control, in_ready, in_timers;
+	uint32_t timer; /* its place among those with a deadline; 0: none */
+	bool bound, in_control, in_ready;
 	struct conn *chain;
-	TAILQ_ENTRY(conn) control, ready, timers;
+	TAILQ_ENTRY(conn) control, ready;
 
 	enum conn_state state;
 	int fd;		   /* non-blocking, -1 when closed; owned */
@@ -67,6 +79,7 @@ struct conn {
 	bool rd_shut;	    /* the socket was told that no more is wanted */
 	bool asked;	    /* a CREDIT_REQUEST has not been answered */
 	bool closing;	    /* the guest has a while to send its RST */
+	bool stalled;	    /* it was counted that bytes wait for the guest's credit */
 	uint8_t batch;	    /* chains that the next read is worth */
 	uint8_t guest_shut; /* PACKET_SHUT_* that the guest has said */
 	uint8_t host_shut;  /* those that the guest was, or will be, told */
@@ -75,6 +88,7 @@ struct conn {
 	uint64_t give_up;   /* end of CONN_DIALLING */
 	struct credit credit;
 	struct backlog backlog;
+	struct conn_stats stats;
 };
 
 /* A host program has connected. fd becomes the connection's. */
@@ -87,7 +101,7 @@ void conn_request(struct conn *conn, const struct packet *request, int fd,
 void conn_dialled(struct conn *conn, int fd);
 
 /* Lets go of what the connection holds, as hard as that is for the other sides. */
-void conn_free(struct conn *conn);
+void conn_die(struct conn *conn);
 
 /* epoll has something to say about the socket. */
 void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now);
@@ -101,7 +115,7 @@ void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets);
 void conn_on_timeout(struct conn *conn, uint64_t now);
 
 /* Ends it on both sides at once; why is for the log. */
-void conn_reset(struct conn *conn, const char *why);
+void conn_reset(struct conn *conn, enum reset_reason reason, const char *why);
 
 /*
  * The virtual machine is gone: what can be written at once is, and the

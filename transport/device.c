@@ -107,8 +107,8 @@ static const struct vhost_user_ops front_ops = {
 	.reset = machine_reset,
 };
 
-void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		 gid_t privileged_group, struct loop *loop)
+int device_init(struct device *dev, uint64_t guest_cid, const char *uds,
+		gid_t privileged_group, const struct limits *limits, struct loop *loop)
 {
 	uint64_t config = htole64(guest_cid);
 
@@ -121,10 +121,10 @@ void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
 	memcpy(dev->config, &config, sizeof(config));
 	TAILQ_INIT(&dev->control);
 	TAILQ_INIT(&dev->ready);
-	TAILQ_INIT(&dev->timers);
-	conn_table_init(&dev->conns);
 	vhost_user_init(&dev->front, DEVICE_FEATURES, dev->config, sizeof(dev->config),
 			&front_ops, dev);
+	device_tick(dev);
+	return conn_table_init(&dev->conns, limits);
 }
 
 static void detach(struct device *dev)
@@ -140,6 +140,8 @@ void device_free(struct device *dev)
 	if (device_is_attached(dev))
 		detach(dev);
 	drop_conns(dev, "this program ends");
+	conn_table_free(&dev->conns);
+	timers_free(&dev->timers);
 }
 
 int device_attach(struct device *dev, int fd)
@@ -212,20 +214,30 @@ static void unlink_conn(struct device *dev, struct conn *conn)
 		TAILQ_REMOVE(&dev->control, conn, control);
 	if (conn->in_ready)
 		TAILQ_REMOVE(&dev->ready, conn, ready);
-	if (conn->in_timers)
-		TAILQ_REMOVE(&dev->timers, conn, timers);
+	timers_remove(&dev->timers, conn);
 }
 
-static void settle_timer(struct device *dev, struct conn *conn)
+/* A guest that stays silent with no room left is asked now and then. */
+static void settle_stall(struct device *dev, struct conn *conn)
 {
-	if (conn->deadline && !conn->in_timers)
-		TAILQ_INSERT_TAIL(&dev->timers, conn, timers);
-	else if (!conn->deadline && conn->in_timers)
-		TAILQ_REMOVE(&dev->timers, conn, timers);
-	conn->in_timers = conn->deadline != 0;
-	if (conn->deadline &&
-	    (!dev->next_deadline || conn->deadline < dev->next_deadline))
-		dev->next_deadline = conn->deadline;
+	if (!conn_is_blocked(conn)) {
+		conn->stalled = false;
+		return;
+	}
+	if (!conn->stalled) {
+		conn->stalled = true;
+		conn->stats.credit_stalls++;
+		conn->common->stats.credit_stalls++;
+	}
+	if (conn->deadline)
+		return;
+	if (conn->ask_wait < CONN_ASK_MIN)
+		conn->ask_wait = CONN_ASK_MIN;
+	conn->deadline = dev->now + conn->ask_wait;
+	if (conn->ask_wait < CONN_ASK_MAX / 2)
+		conn->ask_wait *= 2;
+	else
+		conn->ask_wait = CONN_ASK_MAX;
 }
 
 void device_settle(struct device *dev, struct conn *conn)
@@ -255,27 +267,31 @@ void device_settle(struct device *dev, struct conn *conn)
 		TAILQ_REMOVE(&dev->ready, conn, ready);
 	conn->in_ready = can_send;
 
-	/* A guest that stays silent with no room left is asked now and then. */
-	if (conn_is_blocked(conn) && !conn->deadline) {
-		if (conn->ask_wait < CONN_ASK_MIN)
-			conn->ask_wait = CONN_ASK_MIN;
-		conn->deadline = loop_now() + conn->ask_wait;
-		if (conn->ask_wait < CONN_ASK_MAX / 2)
-			conn->ask_wait *= 2;
-		else
-			conn->ask_wait = CONN_ASK_MAX;
-	}
-	settle_timer(dev, conn);
+	settle_stall(dev, conn);
+	timers_settle(&dev->timers, conn);
 }
 
 struct conn *device_new_conn(struct device *dev)
 {
-	struct conn *conn = conn_table_add(&dev->conns);
+	size_t count = conn_table_count(&dev->conns);
+	struct conn *conn = NULL;
 
-	if (!conn)
+	/* Whatever is in the table must find room among the timers. */
+	if (timers_reserve(&dev->timers, count + 1) == 0)
+		conn = conn_table_add(&dev->conns);
+	if (!conn && count >= dev->conns.max) {
+		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
 		log_limited(LOG_LEVEL_WARNING,
-			    "%zu connections are all there can be; one more is refused",
-			    conn_table_count(&dev->conns));
+			    "%zu connections are all there can be; one more is "
+			    "refused; --max-connections allows more",
+			    count);
+	} else if (!conn) {
+		dev->conns.common.stats.resets[RESET_NO_MEMORY]++;
+		log_limited(LOG_LEVEL_WARNING,
+			    "out of memory: a connection is refused");
+	}
+	if (!conn)
+		dev->conns.common.stats.refused++;
 	return conn;
 }
 
@@ -286,7 +302,7 @@ bool device_watch(struct device *dev, struct conn *conn)
 			 LOOP_CONN, conn->id);
 
 	if (ret < 0)
-		conn_reset(conn, strerror(-ret));
+		conn_reset(conn, RESET_HOST_SOCKET, strerror(-ret));
 	return ret >= 0;
 }
 
@@ -308,9 +324,13 @@ void device_accept(struct device *dev, int fd)
 		close(fd);
 		return;
 	}
-	if (peer_is_privileged(fd, dev->privileged_group))
-		conn_table_privilege(&dev->conns, conn);
-	conn_accept(conn, fd, loop_now());
+	if (peer_is_privileged(fd, dev->privileged_group) &&
+	    !conn_table_privilege(&dev->conns, conn))
+		log_limited(LOG_LEVEL_WARNING,
+			    "all ports below %d are taken: a privileged host program "
+			    "gets another one",
+			    CONN_TABLE_PRIVILEGED_END);
+	conn_accept(conn, fd, dev->now);
 	device_watch(dev, conn);
 	device_settle(dev, conn);
 }
@@ -321,7 +341,7 @@ void device_on_conn(struct device *dev, uint32_t id, uint32_t events)
 
 	if (!conn)
 		return;
-	conn_on_socket(conn, events, loop_now());
+	conn_on_socket(conn, events, dev->now);
 	device_settle(dev, conn);
 }
 
@@ -342,25 +362,20 @@ static void redial(struct device *dev, struct conn *conn, uint64_t now)
 
 static void run_timers(struct device *dev)
 {
-	struct conn *conn, *next;
-	uint64_t now;
+	struct conn *conn;
 
-	if (!dev->next_deadline)
-		return;
-	now = loop_now();
-	if (now < dev->next_deadline)
-		return;
-	dev->next_deadline = 0;
-	for (conn = TAILQ_FIRST(&dev->timers); conn; conn = next) {
-		next = TAILQ_NEXT(conn, timers);
-		if (conn->deadline <= now) {
-			if (conn->state == CONN_DIALLING)
-				redial(dev, conn, now);
-			else
-				conn_on_timeout(conn, now);
-		}
+	while ((conn = timers_first(&dev->timers)) && conn->deadline <= dev->now) {
+		if (conn->state == CONN_DIALLING)
+			redial(dev, conn, dev->now);
+		else
+			conn_on_timeout(conn, dev->now);
 		device_settle(dev, conn);
 	}
+}
+
+void device_tick(struct device *dev)
+{
+	dev->now = loop_now();
 }
 
 bool device_run(struct device *dev)
@@ -379,10 +394,9 @@ bool device_run(struct device *dev)
 
 int device_timeout(const struct device *dev)
 {
-	uint64_t now;
+	const struct conn *first = timers_first(&dev->timers);
 
-	if (!dev->next_deadline)
+	if (!first)
 		return -1;
-	now = loop_now();
-	return dev->next_deadline > now ? (int)(dev->next_deadline - now) : 0;
+	return first->deadline > dev->now ? (int)(first->deadline - dev->now) : 0;
 }

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "loop.h"
 #include "packet.h"
+#include "timers.h"
 #include "vhost_user.h"
 
 enum device_ring {
@@ -45,13 +46,12 @@ struct device {
 	bool told_down;	 /* it was logged that a host program found no guest */
 	uint16_t rx_at, tx_at; /* where it was */
 
-	uint64_t dropped; /* packets that no answer could be given to */
+	uint64_t now; /* loop_now() at the beginning of the turn */
 
 	struct conn_table conns;
 	struct conn_list control; /* those with packets of their own to send */
 	struct conn_list ready;	  /* those with bytes to send */
-	struct conn_list timers;  /* those with a deadline */
-	uint64_t next_deadline;	  /* no later than the earliest; 0: none */
+	struct timers timers;
 
 	gid_t privileged_group; /* its members get privileged ports, as root does */
 	struct packet stray[DEVICE_STRAYS_MAX];
@@ -61,9 +61,9 @@ struct device {
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
 
-/* uds stays the caller's. privileged_group may be PEER_NO_GROUP. */
-void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		 gid_t privileged_group, struct loop *loop);
+/* uds stays the caller's. privileged_group may be PEER_NO_GROUP. 0 or -ENOMEM. */
+int device_init(struct device *dev, uint64_t guest_cid, const char *uds,
+		gid_t privileged_group, const struct limits *limits, struct loop *loop);
 /* Ends the front-end's connection and all others. */
 void device_free(struct device *dev);
 
@@ -80,6 +80,8 @@ void device_on_kick(struct device *dev, uint32_t index);
 void device_accept(struct device *dev, int fd);
 void device_on_conn(struct device *dev, uint32_t id, uint32_t events);
 
+/* A turn begins: what time it is. */
+void device_tick(struct device *dev);
 /* Does what is to be done now, in bounded time; true when there is more. */
 bool device_run(struct device *dev);
 

@@ -25,6 +25,17 @@ static bool queue_reset(struct device *dev, const struct packet *packet)
 	return true;
 }
 
+/* False when there is no room to say so. */
+static bool refuse(struct device *dev, const struct packet *packet,
+		   enum reset_reason reason)
+{
+	if (!queue_reset(dev, packet))
+		return false;
+	dev->conns.common.stats.resets[reason]++;
+	dev->conns.common.stats.refused++;
+	return true;
+}
+
 /* The guest connects to a port of the host. */
 static bool on_request(struct device *dev, const struct packet *packet)
 {
@@ -34,6 +45,7 @@ static bool on_request(struct device *dev, const struct packet *packet)
 	/* Whatever comes of it, there must be room to say no. */
 	if (dev->strays == DEVICE_STRAYS_MAX)
 		return false;
+	dev->conns.common.stats.asked_by_guest++;
 	fd = dial_port(dev->uds, packet->dst_port);
 	if (fd < 0 && fd != -EAGAIN) {
 		if (fd == -ENOENT || fd == -ECONNREFUSED)
@@ -42,7 +54,7 @@ static bool on_request(struct device *dev, const struct packet *packet)
 		else
 			log_limited(LOG_LEVEL_WARNING, "cannot connect to %s_%u: %s",
 				    dev->uds, packet->dst_port, strerror(-fd));
-		return queue_reset(dev, packet);
+		return refuse(dev, packet, RESET_HOST_REFUSED);
 	}
 	conn = device_new_conn(dev);
 	if (!conn) {
@@ -50,7 +62,7 @@ static bool on_request(struct device *dev, const struct packet *packet)
 			close(fd);
 		return queue_reset(dev, packet);
 	}
-	conn_request(conn, packet, fd, loop_now());
+	conn_request(conn, packet, fd, dev->now);
 	if (fd >= 0)
 		device_watch(dev, conn);
 	log_debug("connection %u-%u: the guest has asked for it", conn->host_port,
@@ -66,7 +78,7 @@ static bool turn_down(struct device *dev, const struct packet *packet,
 	struct conn *conn = NULL;
 
 	if (verdict == PACKET_DROP)
-		dev->dropped++;
+		dev->conns.common.stats.dropped++;
 	else
 		conn = conn_table_find(&dev->conns, packet->dst_cid, packet->dst_port,
 				       packet->src_port);
@@ -80,9 +92,9 @@ static bool turn_down(struct device *dev, const struct packet *packet,
 		(unsigned long long)packet->src_cid, packet->dst_port,
 		(unsigned long long)packet->dst_cid,
 		verdict == PACKET_DROP ? "dropped" : "answered with RST", why,
-		(unsigned long long)dev->dropped);
+		(unsigned long long)dev->conns.common.stats.dropped);
 	if (conn) {
-		conn_reset(conn, why);
+		conn_reset(conn, RESET_PROTOCOL, why);
 		device_settle(dev, conn);
 	}
 	return true;
@@ -105,7 +117,8 @@ static bool handle(struct device *dev, const struct vring_chain *chain)
 			LOG_LEVEL_WARNING,
 			"the guest sent %zu bytes, which is no packet (%llu dropped so "
 			"far)",
-			chain->read_len, (unsigned long long)++dev->dropped);
+			chain->read_len,
+			(unsigned long long)++dev->conns.common.stats.dropped);
 		return true;
 	}
 	packet_decode(&packet, header);
@@ -123,11 +136,15 @@ static bool handle(struct device *dev, const struct vring_chain *chain)
 		return true;
 	if (!conn && packet.op == PACKET_REQUEST)
 		return on_request(dev, &packet);
-	if (!conn)
-		return queue_reset(dev, &packet);
+	if (!conn && !queue_reset(dev, &packet))
+		return false;
+	if (!conn) {
+		dev->conns.common.stats.resets[RESET_UNKNOWN]++;
+		return true;
+	}
 	n = iov_slice(dev->payload, VRING_PIECES_MAX, chain->iov, chain->n_read,
 		      PACKET_HEADER_SIZE, packet.len);
-	conn_on_packet(conn, &packet, dev->payload, n, loop_now());
+	conn_on_packet(conn, &packet, dev->payload, n, dev->now);
 	device_settle(dev, conn);
 	return true;
 }

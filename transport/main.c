@@ -11,14 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "amount.h"
 #include "error.h"
+#include "limits.h"
 #include "log.h"
 #include "peer.h"
 #include "vsockd.h"
 
 enum {
 	EXIT_RUNTIME = 1,
-	EXIT_USAGE = 2
+	EXIT_USAGE = 2,
+	BUSY_POLL_MAX = 1000000, /* µs */
 };
 
 static const char usage[] =
@@ -37,6 +40,13 @@ static const char usage[] =
 	"                     host programs of that group, besides those of root, have "
 	"a\n"
 	"                     port below 1024 in the guest's eyes\n"
+	"  --max-connections N, --conn-buffer BYTES, --buffer-total BYTES,\n"
+	"  --connect-rate N, --rate BYTES\n"
+	"                     limits: connections, bytes held for the host program "
+	"of each\n"
+	"                     and for all, new connections and bytes a second (0: "
+	"none)\n"
+	"  --busy-poll USEC   look for work for so long before going to sleep\n"
 	"  --verbose          log connections and vhost-user messages\n"
 	"  --version, --help\n";
 
@@ -45,6 +55,12 @@ enum option_id {
 	OPT_VHOST_USER,
 	OPT_UDS,
 	OPT_PRIVILEGED_GROUP,
+	OPT_MAX_CONNECTIONS,
+	OPT_CONN_BUFFER,
+	OPT_BUFFER_TOTAL,
+	OPT_CONNECT_RATE,
+	OPT_RATE,
+	OPT_BUSY_POLL,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP,
@@ -55,6 +71,12 @@ static const struct option long_options[] = {
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"uds", required_argument, NULL, OPT_UDS},
 	{"privileged-group", required_argument, NULL, OPT_PRIVILEGED_GROUP},
+	{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
+	{"conn-buffer", required_argument, NULL, OPT_CONN_BUFFER},
+	{"buffer-total", required_argument, NULL, OPT_BUFFER_TOTAL},
+	{"connect-rate", required_argument, NULL, OPT_CONNECT_RATE},
+	{"rate", required_argument, NULL, OPT_RATE},
+	{"busy-poll", required_argument, NULL, OPT_BUSY_POLL},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -96,6 +118,47 @@ static gid_t parse_group(const char *name)
 	return group->gr_gid;
 }
 
+static uint64_t parse_amount(const char *option, uint64_t min, uint64_t max)
+{
+	uint64_t value;
+
+	if (amount_parse(optarg, min, max, &value) < 0)
+		refuse("%s %s: a number from %llu to %llu was expected, K, M or G may "
+		       "follow it",
+		       option, optarg, (unsigned long long)min,
+		       (unsigned long long)max);
+	return value;
+}
+
+/* False when it is no such option. */
+static bool parse_limit(int opt, struct limits *limits)
+{
+	switch (opt) {
+	case OPT_MAX_CONNECTIONS:
+		limits->max_connections = (uint32_t)parse_amount(
+			"--max-connections", 1, LIMITS_CONNECTIONS_MAX);
+		return true;
+	case OPT_CONN_BUFFER:
+		limits->conn_buffer =
+			(uint32_t)parse_amount("--conn-buffer", LIMITS_CONN_BUFFER_MIN,
+					       LIMITS_CONN_BUFFER_MAX);
+		return true;
+	case OPT_BUFFER_TOTAL:
+		limits->buffer_total = parse_amount(
+			"--buffer-total", LIMITS_CONN_BUFFER_MIN, LIMITS_RATE_MAX);
+		return true;
+	case OPT_CONNECT_RATE:
+		limits->connect_rate =
+			(uint32_t)parse_amount("--connect-rate", 0, UINT32_MAX);
+		return true;
+	case OPT_RATE:
+		limits->rate = parse_amount("--rate", 0, LIMITS_RATE_MAX);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 {
 	bool verbose = false;
@@ -115,6 +178,10 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 		case OPT_PRIVILEGED_GROUP:
 			options->privileged_group = parse_group(optarg);
 			break;
+		case OPT_BUSY_POLL:
+			options->busy_poll =
+				(uint32_t)parse_amount("--busy-poll", 0, BUSY_POLL_MAX);
+			break;
 		case OPT_VERBOSE:
 			verbose = true;
 			break;
@@ -125,7 +192,8 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 			fputs(usage, stdout);
 			exit(0);
 		default:
-			exit(EXIT_USAGE);
+			if (!parse_limit(opt, &options->limits))
+				exit(EXIT_USAGE);
 		}
 	}
 	if (optind < argc)
@@ -139,7 +207,8 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 
 int main(int argc, char **argv)
 {
-	struct vsockd_options options = {.privileged_group = PEER_NO_GROUP};
+	struct vsockd_options options = {.privileged_group = PEER_NO_GROUP,
+					 .limits = LIMITS_DEFAULT};
 	struct error err;
 	char tag[32];
 	bool verbose = parse_options(argc, argv, &options);

@@ -183,7 +183,7 @@ static enum outcome send_data(struct device *dev, struct conn *conn)
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
 	if (n == 0) {
-		conn_on_eof(conn, loop_now());
+		conn_on_eof(conn, dev->now);
 	} else if (errno == EAGAIN) {
 		conn->readable = false;
 	} else if (errno == EFAULT) {
@@ -192,7 +192,7 @@ static enum outcome send_data(struct device *dev, struct conn *conn)
 		error_set(&err, -EFAULT, "memory behind a buffer is gone");
 		return fail(dev, &err);
 	} else if (errno != EINTR) {
-		conn_reset(conn, strerror(errno));
+		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
 	}
 	return SENT;
 }

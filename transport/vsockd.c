@@ -16,8 +16,8 @@
 #include "loop.h"
 
 enum {
-	/* Connections, what a front-end brings along, and our own. */
-	FILES_WANTED = CONN_TABLE_MAX + 64,
+	/* Beside connections: what a front-end brings along, and our own. */
+	FILES_BESIDE = 64,
 	ACCEPTS = 32, /* in one turn */
 	RETRY_MS = 100,
 };
@@ -93,7 +93,7 @@ static void on_host_listener(struct vsockd *d, const struct loop_event *ev)
 			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
 				    d->host.path, strerror(-fd));
 			loop_remove(&d->loop, d->host.fd);
-			d->retry_at = loop_now() + RETRY_MS;
+			d->retry_at = d->device.now + RETRY_MS;
 			return;
 		}
 		device_accept(&d->device, fd);
@@ -115,18 +115,23 @@ static void (*const handlers[LOOP_TYPES])(struct vsockd *,
 	[LOOP_CONN] = on_conn,
 };
 
-static void raise_file_limit(void)
+static void raise_file_limit(uint32_t connections)
 {
+	rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
 		return;
-	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < FILES_WANTED)
-		log_warning(
-			"only %llu files may be open, %d are needed for %d connections",
-			(unsigned long long)limit.rlim_cur, FILES_WANTED,
-			CONN_TABLE_MAX);
+	/* Root may raise the upper limit too. */
+	if (limit.rlim_max < wanted &&
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){wanted, wanted}) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		log_warning("only %llu files may be open, %llu are needed for %u "
+			    "connections",
+			    (unsigned long long)limit.rlim_cur,
+			    (unsigned long long)wanted, connections);
 }
 
 /* A front-end that shrinks the memory that it shares leaves nothing to go on with. */
@@ -207,7 +212,7 @@ static int timeout_of(const struct vsockd *d, bool more)
 	if (more)
 		return 0;
 	if (d->retry_at) {
-		uint64_t now = loop_now();
+		uint64_t now = d->device.now;
 
 		retry = d->retry_at > now ? (int)(d->retry_at - now) : 0;
 	}
@@ -225,11 +230,12 @@ static int serve(struct vsockd *d, struct error *err)
 		if (n < 0)
 			return error_set(err, n, "cannot wait for events: %s",
 					 strerror(-n));
+		device_tick(&d->device);
 		for (int i = 0; i < n; i++) {
 			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
 				handlers[events[i].type](d, &events[i]);
 		}
-		if (d->retry_at && loop_now() >= d->retry_at) {
+		if (d->retry_at && d->device.now >= d->retry_at) {
 			d->retry_at = 0;
 			n = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
 			if (n < 0)
@@ -250,15 +256,19 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	d->signal_fd = -1;
 	d->front.fd = -1;
 	d->host.fd = -1;
-	raise_file_limit();
+	raise_file_limit(options->limits.max_connections);
 	ret = loop_init(&d->loop);
 	if (ret < 0) {
 		free(d);
 		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
 	}
-	device_init(&d->device, options->cid, options->uds, options->privileged_group,
-		    &d->loop);
-	ret = begin(d, options, err);
+	ret = device_init(&d->device, options->cid, options->uds,
+			  options->privileged_group, &options->limits, &d->loop);
+	if (ret < 0)
+		error_set(err, ret, "out of memory for %u connections",
+			  options->limits.max_connections);
+	else
+		ret = begin(d, options, err);
 	if (ret == 0) {
 		log_info("ready: front-end at %s, host programs at %s",
 			 options->vhost_user, options->uds);

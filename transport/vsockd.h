@@ -9,12 +9,15 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "limits.h"
 
 struct vsockd_options {
 	uint32_t cid;		/* of the guest */
 	const char *vhost_user; /* where the front-end connects */
 	const char *uds;	/* where host programs connect */
 	gid_t privileged_group; /* or PEER_NO_GROUP */
+	struct limits limits;
+	uint32_t busy_poll; /* µs to look for work before sleeping */
 };
 
 enum {

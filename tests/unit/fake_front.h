@@ -186,7 +186,7 @@ static inline unsigned int open_files(pid_t pid)
 }
 
 /* A daemon, and no front-end yet. */
-static inline struct guest *guest_new(void)
+static inline struct guest *guest_new_limited(const struct limits *limits)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	int out;
@@ -217,6 +217,7 @@ static inline struct guest *guest_new(void)
 		struct vsockd_options options = {.privileged_group =
 							 FRONT_PRIVILEGED_GROUP,
 						 .cid = GUEST_CID,
+						 .limits = *limits,
 						 .vhost_user = g->vhost_user,
 						 .uds = g->uds};
 		struct error err = {.text = ""};
@@ -229,6 +230,11 @@ static inline struct guest *guest_new(void)
 	close(out);
 	wait_until(access(g->vhost_user, F_OK) == 0 && log_has(g, "ready"));
 	return g;
+}
+
+static inline struct guest *guest_new(void)
+{
+	return guest_new_limited(&(struct limits)LIMITS_DEFAULT);
 }
 
 static inline void front_send_fds(struct guest *g, const void *bytes, size_t len,

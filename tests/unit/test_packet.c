@@ -7,6 +7,8 @@
 #include "../../transport/credit.h"
 #include "../../transport/packet.h"
 
+#define BUF_ALLOC (256u * 1024)
+
 static struct packet sample(void)
 {
 	return (struct packet){
@@ -172,10 +174,11 @@ static void counters_wrap(void **state)
 	hear(&c, 1000, 300);
 	assert_int_equal(credit_bytes(&c), 900);
 
-	c = (struct credit){.rx_cnt = UINT32_MAX - 9,
+	c = (struct credit){.buf_alloc = BUF_ALLOC,
+			    .rx_cnt = UINT32_MAX - 9,
 			    .fwd_cnt = UINT32_MAX - 9,
 			    .told = UINT32_MAX - 9};
-	assert_true(credit_take(&c, CREDIT_BUF_ALLOC));
+	assert_true(credit_take(&c, BUF_ALLOC));
 	assert_false(credit_take(&c, 1));
 	credit_forward(&c, 10);
 	assert_int_equal(c.fwd_cnt, 0);
@@ -264,7 +267,7 @@ static void a_patient_guest_is_lent_half_as_many_packets_again(void **state)
 
 static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state)
 {
-	struct credit c = {0};
+	struct credit c = {.buf_alloc = BUF_ALLOC};
 	struct packet packet;
 	unsigned int told = 0;
 
@@ -276,15 +279,15 @@ static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state
 		if (credit_should_tell(&c)) {
 			credit_tell(&c, &packet);
 			assert_int_equal(packet.fwd_cnt, c.fwd_cnt);
-			assert_int_equal(packet.buf_alloc, CREDIT_BUF_ALLOC);
+			assert_int_equal(packet.buf_alloc, BUF_ALLOC);
 			told++;
 		}
-		assert_true(c.rx_cnt - c.told < CREDIT_BUF_ALLOC);
+		assert_true(c.rx_cnt - c.told < BUF_ALLOC);
 	}
 	assert_true(told >= 16 && told <= 32);
 	/* A full window that drains slowly: told by then at the latest. */
-	c = (struct credit){0};
-	assert_true(credit_take(&c, CREDIT_BUF_ALLOC));
+	c = (struct credit){.buf_alloc = BUF_ALLOC};
+	assert_true(credit_take(&c, BUF_ALLOC));
 	assert_false(credit_should_tell(&c));
 	credit_forward(&c, 1);
 	assert_false(credit_should_tell(&c));
@@ -292,14 +295,14 @@ static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state
 	assert_true(credit_should_tell(&c));
 	credit_tell(&c, &packet);
 	assert_false(credit_should_tell(&c));
-	credit_forward(&c, CREDIT_BUF_ALLOC - 40001);
+	credit_forward(&c, BUF_ALLOC - 40001);
 	assert_true(credit_should_tell(&c));
 }
 
 /* Linux has no more on its way than its own socket's buffer, however small. */
 static void a_guest_with_a_small_buffer_is_told_in_time(void **state)
 {
-	struct credit c = {0};
+	struct credit c = {.buf_alloc = BUF_ALLOC};
 	struct packet packet = {.buf_alloc = 65536};
 
 	(void)state;
