@@ -57,8 +57,8 @@ static void start(struct device *dev)
 	 * A machine that was only paused goes on at the very place where it
 	 * stopped; after a reboot both rings begin at 0.
 	 */
-	if (!dev->suspended || rx->next_avail != dev->rx_at ||
-	    tx->next_avail != dev->tx_at)
+	if (!dev->suspended || vring_position(rx) != dev->rx_at ||
+	    vring_position(tx) != dev->tx_at)
 		drop_conns(dev, "the guest has started anew");
 	dev->suspended = false;
 	dev->broken = false;
@@ -75,8 +75,8 @@ static void stop(struct device *dev)
 {
 	dev->running = false;
 	dev->suspended = true;
-	dev->rx_at = dev->front.ring[DEVICE_RX].next_avail;
-	dev->tx_at = dev->front.ring[DEVICE_TX].next_avail;
+	dev->rx_at = vring_position(&dev->front.ring[DEVICE_RX]);
+	dev->tx_at = vring_position(&dev->front.ring[DEVICE_TX]);
 	log_info("the guest's rings are stopped");
 }
 

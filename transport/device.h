@@ -44,7 +44,7 @@ struct device {
 	bool rx_starved; /* something is to be sent, and the guest gave no buffer */
 	bool suspended;	 /* stopped, and may go on where it was */
 	bool told_down;	 /* it was logged that a host program found no guest */
-	uint16_t rx_at, tx_at; /* where it was */
+	uint32_t rx_at, tx_at; /* where it was */
 
 	uint64_t now; /* loop_now() at the beginning of the turn */
 

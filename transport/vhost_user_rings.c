@@ -37,7 +37,8 @@ int vhost_user_reset_device(struct vhost_user *vu, struct vhost_user_message *ms
 	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++) {
 		vhost_user_stop_ring(vu, i);
 		vu->ring[i].enabled = false;
-		vu->ring[i].next_avail = 0;
+		vu->ring[i].has_base = false;
+		vu->ring[i].base = 0;
 	}
 	vu->ops->changed(vu->owner);
 	vu->ops->reset(vu->owner);
@@ -56,7 +57,9 @@ int vhost_user_set_vring_num(struct vhost_user *vu, struct vhost_user_message *m
 		return -EINVAL;
 	if (ring->started)
 		return error_set(err, -EBUSY, "ring %u is running", state.index);
-	if (!state.num || state.num > VRING_NUM_MAX || (state.num & (state.num - 1)))
+	/* A packed ring may have any size, which its start looks at again. */
+	if (!state.num || state.num > VRING_NUM_MAX ||
+	    (!(vu->features & VRING_F_PACKED) && (state.num & (state.num - 1))))
 		return error_set(err, -EINVAL,
 				 "ring %u of %u entries, a power of two up to %d was "
 				 "expected",
@@ -102,10 +105,11 @@ int vhost_user_set_vring_base(struct vhost_user *vu, struct vhost_user_message *
 		return -EINVAL;
 	if (ring->started)
 		return error_set(err, -EBUSY, "ring %u is running", state.index);
-	if (state.num > UINT16_MAX)
+	if (state.num > UINT16_MAX && !(vu->features & VRING_F_PACKED))
 		return error_set(err, -EINVAL, "ring %u is to start at %u", state.index,
 				 state.num);
-	ring->next_avail = (uint16_t)state.num;
+	ring->base = state.num;
+	ring->has_base = true;
 	return 0;
 }
 
@@ -121,7 +125,7 @@ int vhost_user_get_vring_base(struct vhost_user *vu, struct vhost_user_message *
 		return -EINVAL;
 	vhost_user_stop_ring(vu, state.index);
 	vu->ops->changed(vu->owner);
-	state.num = ring->next_avail;
+	state.num = vring_position(ring);
 	memcpy(msg->payload, &state, sizeof(state));
 	msg->size = sizeof(state);
 	return 0;

@@ -99,7 +99,7 @@ static void expect_error(struct bench *t, uint16_t head, const char *why)
 		fail_msg("\"%s\" where \"%s\" was expected", t->err.text, why);
 	/* It stays where it is: not to be used any further, and not to be skipped. */
 	assert_true(pop(t) < 0);
-	t->ring.next_avail = t->ring.seen_avail = t->avail[1];
+	t->ring.split.next_avail = t->ring.split.seen_avail = t->avail[1];
 }
 
 static void an_empty_ring_has_no_chain(void **state)
@@ -217,10 +217,10 @@ static void the_available_index_may_not_jump(void **state)
 
 	t->avail[1] = NUM + 1;
 	assert_true(pop(t) < 0);
-	t->ring.seen_avail = 0;
+	t->ring.split.seen_avail = 0;
 	t->avail[1] = (uint16_t)-1;
 	assert_true(pop(t) < 0);
-	t->ring.seen_avail = 0;
+	t->ring.split.seen_avail = 0;
 	t->avail[1] = NUM;
 	put(t, 0, GPA, 1, 0, 0);
 	for (unsigned int i = 0; i < NUM; i++)
@@ -391,9 +391,9 @@ static void event_idx_decides_about_interrupts(void **state)
 	vring_commit(&t->ring);
 	assert_int_equal(interrupts(t, 0), 0);
 	/* Across the wrap of the index. */
-	t->ring.next_avail = t->ring.seen_avail = t->avail[1] = 0xfffe;
-	t->ring.next_used = t->ring.told_used = t->ring.signalled_at = t->used[1] =
-		0xfffe;
+	t->ring.split.next_avail = t->ring.split.seen_avail = t->avail[1] = 0xfffe;
+	t->ring.split.next_used = t->ring.split.told_used = t->ring.split.signalled_at =
+		t->used[1] = 0xfffe;
 	*used_event = 0;
 	assert_int_equal(interrupts(t, 2), 0);
 	assert_int_equal(interrupts(t, 1), 1);
