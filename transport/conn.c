@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "conn.h"
+#include "conn_open.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hybrid.h"
 #include "log.h"
 
 static void close_socket(struct conn *conn)
@@ -60,43 +59,6 @@ void conn_reset(struct conn *conn, enum reset_reason reason, const char *why)
 			"it is reset: %s",
 			conn->host_port, conn->guest_port, conn->backlog.len, why);
 	end(conn);
-}
-
-void conn_accept(struct conn *conn, int fd, uint64_t now)
-{
-	conn->state = CONN_LINE;
-	conn->fd = fd;
-	conn->batch = CONN_BATCH_MAX;
-	conn->deadline = now + CONN_LINE_TIMEOUT;
-	conn->common->stats.asked_by_host++;
-}
-
-void conn_dialled(struct conn *conn, int fd)
-{
-	conn->fd = fd;
-	conn->readable = true;
-	conn->deadline = 0;
-	conn->state = CONN_OPEN;
-	conn->common->stats.opened++;
-	conn->want |= CONN_WANT(PACKET_RESPONSE);
-}
-
-void conn_request(struct conn *conn, const struct packet *request, int fd, uint64_t now)
-{
-	conn->fd = -1;
-	conn->batch = CONN_BATCH_MAX;
-	conn->type = request->type;
-	conn->peer_cid = (uint32_t)request->dst_cid;
-	conn->host_port = request->dst_port;
-	conn->guest_port = request->src_port;
-	credit_hear(&conn->credit, request);
-	if (fd >= 0) {
-		conn_dialled(conn, fd);
-		return;
-	}
-	conn->state = CONN_DIALLING;
-	conn->deadline = now + CONN_DIAL_RETRY;
-	conn->give_up = now + CONN_DIAL_TIMEOUT;
 }
 
 static void tell_shutdown(struct conn *conn, uint8_t flags)
@@ -174,8 +136,7 @@ static void settle(struct conn *conn, uint64_t now)
 	}
 }
 
-/* What writing to the socket came to: bytes, or a negative errno. */
-static void on_written(struct conn *conn, ssize_t n)
+void conn_on_written(struct conn *conn, ssize_t n)
 {
 	if (n == -EPIPE)
 		lose_reader(conn);
@@ -193,7 +154,7 @@ static void on_written(struct conn *conn, ssize_t n)
 static void flush_backlog(struct conn *conn)
 {
 	if (conn->fd >= 0 && conn->backlog.len)
-		on_written(conn, backlog_flush(&conn->backlog, conn->fd));
+		conn_on_written(conn, backlog_flush(&conn->backlog, conn->fd));
 }
 
 static void note_credit(struct conn *conn)
@@ -203,49 +164,10 @@ static void note_credit(struct conn *conn)
 		conn->want |= CONN_WANT(PACKET_CREDIT_UPDATE);
 }
 
-/* A host program's connection ends before the guest hears of it. */
-static void turn_away(struct conn *conn)
+void conn_turn_away(struct conn *conn)
 {
 	conn->common->stats.refused++;
 	conn_die(conn);
-}
-
-/* Takes the line and nothing behind it, which is the guest's. */
-static void read_line(struct conn *conn, uint32_t events, uint64_t now)
-{
-	char line[HYBRID_LINE_MAX];
-	ssize_t n;
-	int len;
-
-	n = recv(conn->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		turn_away(conn);
-		return;
-	}
-	len = hybrid_parse_connect(line, n, &conn->guest_port);
-	if (len < 0)
-		log_limited(
-			LOG_LEVEL_WARNING,
-			"a host program sent something other than \"CONNECT <port>\", "
-			"it is turned away");
-	if (len < 0 || (len == 0 && (events & (EPOLLRDHUP | EPOLLHUP)))) {
-		turn_away(conn);
-		return;
-	}
-	if (len == 0)
-		return;
-	if (recv(conn->fd, line, len, MSG_DONTWAIT) != len) {
-		turn_away(conn);
-		return;
-	}
-	log_debug("connection %u-%u: asking the guest", conn->host_port,
-		  conn->guest_port);
-	conn->readable = true;
-	conn->state = CONN_REQUESTED;
-	conn->want = CONN_WANT(PACKET_REQUEST);
-	conn->deadline = now + CONN_REQUEST_TIMEOUT;
 }
 
 /* A program that has left without a byte for the guest does not want it any more. */
@@ -256,7 +178,7 @@ static void check_requester(struct conn *conn)
 	if (recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
 		return;
 	if (conn->want & CONN_WANT(PACKET_REQUEST))
-		turn_away(conn);
+		conn_turn_away(conn);
 	else
 		conn_reset(conn, RESET_HOST_LEFT,
 			   "the host program left before the guest answered");
@@ -266,9 +188,9 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 {
 	if (conn->fd < 0)
 		return;
-	if (conn->state == CONN_LINE) {
-		read_line(conn, events, now);
-		if (conn->state != CONN_REQUESTED)
+	if (conn->state == CONN_LINE || conn->state == CONN_GREETING) {
+		conn_open_on_socket(conn, events, now);
+		if (conn->state != CONN_REQUESTED && conn->state != CONN_OPEN)
 			return;
 	}
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -282,29 +204,6 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 		conn_die(conn);
 	note_credit(conn);
 	settle(conn, now);
-}
-
-static void on_response(struct conn *conn)
-{
-	char line[HYBRID_LINE_MAX];
-	struct iovec iov = {line, hybrid_format_ok(line, conn->host_port)};
-	ssize_t n;
-
-	if (conn->state != CONN_REQUESTED) {
-		conn_reset(conn, RESET_PROTOCOL,
-			   "the guest sent a RESPONSE to no REQUEST");
-		return;
-	}
-	conn->state = CONN_OPEN;
-	conn->common->stats.opened++;
-	conn->deadline = 0;
-	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
-	n = backlog_send(&conn->backlog, conn->fd, &iov, 1, iov.iov_len);
-	if (n == -EPIPE)
-		lose_reader(conn);
-	else if (n != (ssize_t)iov.iov_len)
-		conn_reset(conn, RESET_HOST_SOCKET,
-			   "the host program's socket does not take the OK line");
 }
 
 static void on_rst(struct conn *conn)
@@ -343,8 +242,8 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 		credit_forward(&conn->credit, packet->len);
 		return;
 	}
-	on_written(conn,
-		   backlog_send(&conn->backlog, conn->fd, payload, count, packet->len));
+	conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, payload, count,
+					   packet->len));
 }
 
 void conn_on_packet(struct conn *conn, const struct packet *packet,
@@ -361,7 +260,7 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	conn->asked = false;
 	switch ((enum packet_op)packet->op) {
 	case PACKET_RESPONSE:
-		on_response(conn);
+		conn_open_on_response(conn);
 		break;
 	case PACKET_RST:
 		on_rst(conn);
@@ -419,10 +318,10 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 	switch (conn->state) {
 	case CONN_LINE:
 		log_limited(LOG_LEVEL_WARNING,
-			    "a host program sent no CONNECT line within %d s, it is "
-			    "turned away",
+			    "a %s sent no CONNECT line within %d s, it is turned away",
+			    conn->origin == ORIGIN_PEER ? "sibling" : "host program",
 			    CONN_LINE_TIMEOUT / 1000);
-		turn_away(conn);
+		conn_turn_away(conn);
 		break;
 	case CONN_REQUESTED:
 		log_limited(LOG_LEVEL_WARNING,
@@ -434,6 +333,13 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 	case CONN_DIALLING:
 		conn_reset(conn, RESET_HOST_REFUSED,
 			   "the host program does not accept");
+		break;
+	case CONN_GREETING:
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection %u-%u: CID %u did not answer within %d s",
+			    conn->host_port, conn->guest_port, conn->peer_cid,
+			    CONN_GREET_TIMEOUT / 1000);
+		conn_reset(conn, RESET_HOST_REFUSED, "the sibling did not answer");
 		break;
 	case CONN_OPEN:
 		if (conn->closing) {

@@ -23,13 +23,22 @@
 #include "stats.h"
 
 enum conn_state {
-	CONN_LINE,	/* a host program has yet to send its CONNECT line */
+	CONN_LINE,	/* who connected has yet to send its CONNECT line */
 	CONN_REQUESTED, /* the guest has yet to answer our REQUEST */
-	CONN_DIALLING,	/* the guest asked; the host program's queue is full */
+	CONN_DIALLING,	/* the guest asked; the socket is not connected yet */
+	CONN_GREETING,	/* a sibling's side has yet to answer our CONNECT line */
 	CONN_OPEN,
 	CONN_ENDING, /* over; the guest has yet to be sent the RST */
 	CONN_LINGER, /* the guest is done; the socket has yet to take the rest */
 	CONN_DEAD,
+};
+
+/* Who opens it, and by which door. */
+enum conn_origin {
+	ORIGIN_GUEST,
+	ORIGIN_HOST, /* a host program, which says the port */
+	ORIGIN_PEER, /* a sibling's side, which says who it is too */
+	ORIGIN_MAP,  /* a host program, on a socket of that port's own */
 };
 
 enum {
@@ -43,6 +52,8 @@ enum {
 	CONN_CLOSE_TIMEOUT = 8000,
 	CONN_DIAL_TIMEOUT = 1000,
 	CONN_DIAL_RETRY = 20,
+	CONN_CONNECT_TIMEOUT = 10000,
+	CONN_GREET_TIMEOUT = 10000,
 	CONN_ASK_MIN = 10,
 	CONN_ASK_MAX = 1000,
 };
@@ -66,6 +77,7 @@ struct conn {
 	TAILQ_ENTRY(conn) control, ready;
 
 	enum conn_state state;
+	enum conn_origin origin;
 	int fd;		   /* non-blocking, -1 when closed; owned */
 	uint16_t type;	   /* PACKET_STREAM or PACKET_SEQPACKET */
 	uint32_t peer_cid; /* as the guest sees the other end: the host's, or a
@@ -85,20 +97,12 @@ struct conn {
 	uint8_t host_shut;  /* those that the guest was, or will be, told */
 	uint16_t ask_wait;  /* ms until the next unprompted question */
 	uint64_t deadline;  /* loop_now() at which conn_on_timeout() is due; 0: never */
-	uint64_t give_up;   /* end of CONN_DIALLING */
+	uint8_t choice;	    /* of CONN_DIALLING: which of the target's is tried */
+	uint64_t give_up; /* of CONN_DIALLING: end of waiting for a place in a queue */
 	struct credit credit;
 	struct backlog backlog;
 	struct conn_stats stats;
 };
-
-/* A host program has connected. fd becomes the connection's. */
-void conn_accept(struct conn *conn, int fd, uint64_t now);
-
-/* The guest has sent a REQUEST. Without fd (-1), the caller dials again later. */
-void conn_request(struct conn *conn, const struct packet *request, int fd,
-		  uint64_t now);
-/* A later try has given fd. */
-void conn_dialled(struct conn *conn, int fd);
 
 /* Lets go of what the connection holds, as hard as that is for the other sides. */
 void conn_die(struct conn *conn);
@@ -113,6 +117,12 @@ void conn_on_eof(struct conn *conn, uint64_t now);
 /* bytes of the socket's are on their way to the guest, as that many packets. */
 void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets);
 void conn_on_timeout(struct conn *conn, uint64_t now);
+
+/* What writing to the socket came to: bytes, or a negative errno. */
+void conn_on_written(struct conn *conn, ssize_t n);
+
+/* It ends before the guest hears of it. */
+void conn_turn_away(struct conn *conn);
 
 /* Ends it on both sides at once; why is for the log. */
 void conn_reset(struct conn *conn, enum reset_reason reason, const char *why);

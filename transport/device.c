@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dial.h"
 #include "from_guest.h"
+#include "incoming.h"
 #include "log.h"
-#include "peer.h"
+#include "outgoing.h"
 #include "to_guest.h"
 
 /* Of virtio-vsock: SOCK_STREAM. */
@@ -107,15 +107,16 @@ static const struct vhost_user_ops front_ops = {
 	.reset = machine_reset,
 };
 
-int device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		gid_t privileged_group, const struct limits *limits, struct loop *loop)
+int device_init(struct device *dev, const struct routes *routes, gid_t privileged_group,
+		const struct limits *limits, struct loop *loop)
 {
-	uint64_t config = htole64(guest_cid);
+	uint64_t config = htole64(routes->guest_cid);
 
 	memset(dev, 0, sizeof(*dev));
-	dev->rules.guest_cid = guest_cid;
+	dev->rules.guest_cid = routes->guest_cid;
+	dev->rules.siblings = routes->peers != NULL;
 	dev->rules.no_seqpacket = true;
-	dev->uds = uds;
+	dev->routes = routes;
 	dev->privileged_group = privileged_group;
 	dev->loop = loop;
 	memcpy(dev->config, &config, sizeof(config));
@@ -306,58 +307,21 @@ bool device_watch(struct device *dev, struct conn *conn)
 	return ret >= 0;
 }
 
-void device_accept(struct device *dev, int fd)
-{
-	struct conn *conn;
-
-	if (!dev->running || dev->broken) {
-		/* They come back every few milliseconds: once is enough. */
-		if (!dev->told_down)
-			log_info("a host program is turned away: the guest's driver is "
-				 "not up");
-		dev->told_down = true;
-		close(fd);
-		return;
-	}
-	conn = device_new_conn(dev);
-	if (!conn) {
-		close(fd);
-		return;
-	}
-	if (peer_is_privileged(fd, dev->privileged_group) &&
-	    !conn_table_privilege(&dev->conns, conn))
-		log_limited(LOG_LEVEL_WARNING,
-			    "all ports below %d are taken: a privileged host program "
-			    "gets another one",
-			    CONN_TABLE_PRIVILEGED_END);
-	conn_accept(conn, fd, dev->now);
-	device_watch(dev, conn);
-	device_settle(dev, conn);
-}
-
 void device_on_conn(struct device *dev, uint32_t id, uint32_t events)
 {
 	struct conn *conn = conn_table_get(&dev->conns, id);
+	bool line;
 
 	if (!conn)
 		return;
-	conn_on_socket(conn, events, dev->now);
+	line = conn->state == CONN_LINE;
+	if (conn->state == CONN_DIALLING)
+		outgoing_on_socket(dev, conn, events);
+	else
+		conn_on_socket(conn, events, dev->now);
+	if (line && conn->state == CONN_REQUESTED && conn->origin == ORIGIN_PEER)
+		incoming_check_peer(dev, conn);
 	device_settle(dev, conn);
-}
-
-/* The host program's queue was full: another try. */
-static void redial(struct device *dev, struct conn *conn, uint64_t now)
-{
-	int fd = dial_port(dev->uds, conn->host_port);
-
-	if (fd >= 0) {
-		conn_dialled(conn, fd);
-		device_watch(dev, conn);
-	} else if (fd == -EAGAIN && now < conn->give_up) {
-		conn->deadline = now + CONN_DIAL_RETRY;
-	} else {
-		conn_on_timeout(conn, now);
-	}
 }
 
 static void run_timers(struct device *dev)
@@ -366,7 +330,7 @@ static void run_timers(struct device *dev)
 
 	while ((conn = timers_first(&dev->timers)) && conn->deadline <= dev->now) {
 		if (conn->state == CONN_DIALLING)
-			redial(dev, conn, dev->now);
+			outgoing_on_timeout(dev, conn);
 		else
 			conn_on_timeout(conn, dev->now);
 		device_settle(dev, conn);

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "loop.h"
 #include "packet.h"
+#include "target.h"
 #include "timers.h"
 #include "vhost_user.h"
 
@@ -32,7 +33,7 @@ TAILQ_HEAD(conn_list, conn);
 
 struct device {
 	struct packet_rules rules;
-	const char *uds; /* the guest's ports on the host are <uds>_<port> */
+	const struct routes *routes;
 	struct loop *loop;
 	struct vhost_user front;
 	uint8_t config[8]; /* le64 guest_cid */
@@ -61,9 +62,9 @@ struct device {
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
 
-/* uds stays the caller's. privileged_group may be PEER_NO_GROUP. 0 or -ENOMEM. */
-int device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		gid_t privileged_group, const struct limits *limits, struct loop *loop);
+/* routes stay the caller's. privileged_group may be PEER_NO_GROUP. 0 or -ENOMEM. */
+int device_init(struct device *dev, const struct routes *routes, gid_t privileged_group,
+		const struct limits *limits, struct loop *loop);
 /* Ends the front-end's connection and all others. */
 void device_free(struct device *dev);
 
@@ -73,11 +74,6 @@ bool device_is_attached(const struct device *dev);
 void device_on_front(struct device *dev, uint32_t events);
 void device_on_kick(struct device *dev, uint32_t index);
 
-/*
- * A host program has connected; fd becomes the device's, which closes it at once
- * when no guest is there or there are too many connections.
- */
-void device_accept(struct device *dev, int fd);
 void device_on_conn(struct device *dev, uint32_t id, uint32_t events);
 
 /* A turn begins: what time it is. */

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "from_guest.h"
 
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "dial.h"
 #include "iov.h"
 #include "log.h"
+#include "outgoing.h"
 
 enum {
 	TURN_PACKETS = 256,
@@ -36,39 +32,19 @@ static bool refuse(struct device *dev, const struct packet *packet,
 	return true;
 }
 
-/* The guest connects to a port of the host. */
+/* The guest wants to connect. */
 static bool on_request(struct device *dev, const struct packet *packet)
 {
-	struct conn *conn;
-	int fd;
+	enum reset_reason reason;
 
 	/* Whatever comes of it, there must be room to say no. */
 	if (dev->strays == DEVICE_STRAYS_MAX)
 		return false;
 	dev->conns.common.stats.asked_by_guest++;
-	fd = dial_port(dev->uds, packet->dst_port);
-	if (fd < 0 && fd != -EAGAIN) {
-		if (fd == -ENOENT || fd == -ECONNREFUSED)
-			log_debug("the guest asks for port %u, where nobody listens",
-				  packet->dst_port);
-		else
-			log_limited(LOG_LEVEL_WARNING, "cannot connect to %s_%u: %s",
-				    dev->uds, packet->dst_port, strerror(-fd));
-		return refuse(dev, packet, RESET_HOST_REFUSED);
-	}
-	conn = device_new_conn(dev);
-	if (!conn) {
-		if (fd >= 0)
-			close(fd);
-		return queue_reset(dev, packet);
-	}
-	conn_request(conn, packet, fd, dev->now);
-	if (fd >= 0)
-		device_watch(dev, conn);
-	log_debug("connection %u-%u: the guest has asked for it", conn->host_port,
-		  conn->guest_port);
-	device_settle(dev, conn);
-	return true;
+	if (outgoing_begin(dev, packet, &reason) == 0)
+		return true;
+	return reason == RESET_REASONS ? queue_reset(dev, packet)
+				       : refuse(dev, packet, reason);
 }
 
 /* A packet that cannot be right. False when its answer, and so it, must wait. */

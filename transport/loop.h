@@ -15,7 +15,7 @@ enum loop_type {
 	LOOP_FRONT_LISTENER, /* where QEMU connects */
 	LOOP_FRONT,	     /* vhost-user messages */
 	LOOP_KICK,	     /* id: ring index */
-	LOOP_HOST_LISTENER,  /* where host programs connect */
+	LOOP_DOOR,	     /* id: number of the door */
 	LOOP_CONN,	     /* id: that of the connection */
 	LOOP_TYPES,
 };

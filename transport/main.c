@@ -36,6 +36,15 @@ static const char usage[] =
 	"                     to the guest's port; the guest's connections to port P "
 	"of\n"
 	"                     the host go to the Unix socket PATH_P\n"
+	"  --peers DIR        join the guest to those whose sockets are in that "
+	"directory\n"
+	"  --listen PORT=ADDRESS\n"
+	"                     listen at unix:PATH or tcp:HOST:PORT for the guest's "
+	"PORT\n"
+	"  --connect PORT=ADDRESS\n"
+	"                     the guest's connections to PORT of the host go there\n"
+	"  --forward vsock:CID\n"
+	"                     those that lead nowhere go to that CID's port\n"
 	"  --privileged-group GROUP\n"
 	"                     host programs of that group, besides those of root, have "
 	"a\n"
@@ -54,6 +63,10 @@ enum option_id {
 	OPT_CID = 1,
 	OPT_VHOST_USER,
 	OPT_UDS,
+	OPT_PEERS,
+	OPT_LISTEN,
+	OPT_CONNECT,
+	OPT_FORWARD,
 	OPT_PRIVILEGED_GROUP,
 	OPT_MAX_CONNECTIONS,
 	OPT_CONN_BUFFER,
@@ -70,6 +83,10 @@ static const struct option long_options[] = {
 	{"cid", required_argument, NULL, OPT_CID},
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"uds", required_argument, NULL, OPT_UDS},
+	{"peers", required_argument, NULL, OPT_PEERS},
+	{"listen", required_argument, NULL, OPT_LISTEN},
+	{"connect", required_argument, NULL, OPT_CONNECT},
+	{"forward", required_argument, NULL, OPT_FORWARD},
 	{"privileged-group", required_argument, NULL, OPT_PRIVILEGED_GROUP},
 	{"max-connections", required_argument, NULL, OPT_MAX_CONNECTIONS},
 	{"conn-buffer", required_argument, NULL, OPT_CONN_BUFFER},
@@ -118,6 +135,26 @@ static gid_t parse_group(const char *name)
 	return group->gr_gid;
 }
 
+static void parse_map(const char *option, struct maps *maps, bool several)
+{
+	struct error err;
+
+	if (maps_add(maps, optarg, several, &err) < 0)
+		refuse("%s %s: %s", option, optarg, err.text);
+}
+
+static uint32_t parse_forward(const char *text)
+{
+	struct endpoint ep;
+	struct error err;
+
+	if (endpoint_parse_address(text, &ep, &err) < 0)
+		refuse("--forward %s: %s", text, err.text);
+	if (ep.kind != ENDPOINT_VSOCK)
+		refuse("--forward %s: vsock:CID was expected", text);
+	return ep.cid;
+}
+
 static uint64_t parse_amount(const char *option, uint64_t min, uint64_t max)
 {
 	uint64_t value;
@@ -128,6 +165,27 @@ static uint64_t parse_amount(const char *option, uint64_t min, uint64_t max)
 		       option, optarg, (unsigned long long)min,
 		       (unsigned long long)max);
 	return value;
+}
+
+/* False when it is no such option. */
+static bool parse_route(int opt, struct vsockd_options *options)
+{
+	switch (opt) {
+	case OPT_PEERS:
+		options->peers = optarg;
+		return true;
+	case OPT_LISTEN:
+		parse_map("--listen", &options->listen, true);
+		return true;
+	case OPT_CONNECT:
+		parse_map("--connect", &options->connect, false);
+		return true;
+	case OPT_FORWARD:
+		options->forward_cid = parse_forward(optarg);
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* False when it is no such option. */
@@ -192,7 +250,8 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 			fputs(usage, stdout);
 			exit(0);
 		default:
-			if (!parse_limit(opt, &options->limits))
+			if (!parse_limit(opt, &options->limits) &&
+			    !parse_route(opt, options))
 				exit(EXIT_USAGE);
 		}
 	}
@@ -212,12 +271,14 @@ int main(int argc, char **argv)
 	struct error err;
 	char tag[32];
 	bool verbose = parse_options(argc, argv, &options);
+	int status;
 
 	snprintf(tag, sizeof(tag), "cid %u", options.cid);
 	log_init(tag, verbose);
-	if (vsockd_run(&options, &err) < 0) {
+	status = vsockd_run(&options, &err) < 0 ? EXIT_RUNTIME : 0;
+	if (status)
 		log_error("%s", err.text);
-		return EXIT_RUNTIME;
-	}
-	return 0;
+	maps_free(&options.listen);
+	maps_free(&options.connect);
+	return status;
 }

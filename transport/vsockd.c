@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "device.h"
-#include "dial.h"
+#include "door.h"
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
@@ -18,15 +18,14 @@
 enum {
 	/* Beside connections: what a front-end brings along, and our own. */
 	FILES_BESIDE = 64,
-	ACCEPTS = 32, /* in one turn */
-	RETRY_MS = 100,
 };
 
 struct vsockd {
 	struct loop loop;
 	int signal_fd;
-	struct listener front, host;
-	uint64_t retry_at; /* when the host listener is watched again; 0: it is */
+	struct listener front;
+	struct doors doors;
+	struct routes routes;
 	bool stop;
 	struct device device;
 };
@@ -78,26 +77,9 @@ static void on_kick(struct vsockd *d, const struct loop_event *ev)
 	device_on_kick(&d->device, ev->id);
 }
 
-static void on_host_listener(struct vsockd *d, const struct loop_event *ev)
+static void on_door(struct vsockd *d, const struct loop_event *ev)
 {
-	(void)ev;
-	for (int i = 0; i < ACCEPTS; i++) {
-		int fd = listener_accept(&d->host);
-
-		if (fd == -EAGAIN)
-			return;
-		if (fd == -ECONNABORTED)
-			continue;
-		if (fd < 0) {
-			/* The shortage stays reported: not to spin, look later. */
-			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
-				    d->host.path, strerror(-fd));
-			loop_remove(&d->loop, d->host.fd);
-			d->retry_at = d->device.now + RETRY_MS;
-			return;
-		}
-		device_accept(&d->device, fd);
-	}
+	doors_accept(&d->doors, ev->id, &d->device);
 }
 
 static void on_conn(struct vsockd *d, const struct loop_event *ev)
@@ -107,12 +89,9 @@ static void on_conn(struct vsockd *d, const struct loop_event *ev)
 
 static void (*const handlers[LOOP_TYPES])(struct vsockd *,
 					  const struct loop_event *) = {
-	[LOOP_SIGNAL] = on_signal,
-	[LOOP_FRONT_LISTENER] = on_front_listener,
-	[LOOP_FRONT] = on_front,
-	[LOOP_KICK] = on_kick,
-	[LOOP_HOST_LISTENER] = on_host_listener,
-	[LOOP_CONN] = on_conn,
+	[LOOP_SIGNAL] = on_signal, [LOOP_FRONT_LISTENER] = on_front_listener,
+	[LOOP_FRONT] = on_front,   [LOOP_KICK] = on_kick,
+	[LOOP_DOOR] = on_door,	   [LOOP_CONN] = on_conn,
 };
 
 static void raise_file_limit(uint32_t connections)
@@ -177,14 +156,14 @@ static int watch(struct vsockd *d, int fd, enum loop_type type, struct error *er
 static int begin(struct vsockd *d, const struct vsockd_options *options,
 		 struct error *err)
 {
-	int ret = dial_check(options->uds, err);
+	int ret = target_check(&d->routes, err);
 
 	if (ret < 0)
 		return ret;
 	ret = open_signals(d, err);
 	if (ret < 0)
 		return ret;
-	ret = listener_open(&d->host, options->uds, err);
+	ret = doors_open(&d->doors, &d->routes, &options->listen, &d->loop, err);
 	if (ret < 0)
 		return ret;
 	ret = listener_open(&d->front, options->vhost_user, err);
@@ -193,8 +172,6 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 	ret = watch(d, d->signal_fd, LOOP_SIGNAL, err);
 	if (ret == 0)
 		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
-	if (ret == 0)
-		ret = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
 	return ret;
 }
 
@@ -207,16 +184,9 @@ static int sooner(int a, int b)
 
 static int timeout_of(const struct vsockd *d, bool more)
 {
-	int retry = -1;
-
 	if (more)
 		return 0;
-	if (d->retry_at) {
-		uint64_t now = d->device.now;
-
-		retry = d->retry_at > now ? (int)(d->retry_at - now) : 0;
-	}
-	return sooner(retry, device_timeout(&d->device));
+	return sooner(doors_timeout(&d->doors), device_timeout(&d->device));
 }
 
 static int serve(struct vsockd *d, struct error *err)
@@ -235,12 +205,9 @@ static int serve(struct vsockd *d, struct error *err)
 			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
 				handlers[events[i].type](d, &events[i]);
 		}
-		if (d->retry_at && d->device.now >= d->retry_at) {
-			d->retry_at = 0;
-			n = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
-			if (n < 0)
-				return n;
-		}
+		n = doors_run(&d->doors, err);
+		if (n < 0)
+			return n;
 		more = device_run(&d->device);
 	}
 	return 0;
@@ -255,15 +222,21 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	d->signal_fd = -1;
 	d->front.fd = -1;
-	d->host.fd = -1;
+	d->routes = (struct routes){
+		.guest_cid = options->cid,
+		.uds = options->uds,
+		.peers = options->peers,
+		.connect = options->connect,
+		.forward_cid = options->forward_cid,
+	};
 	raise_file_limit(options->limits.max_connections);
 	ret = loop_init(&d->loop);
 	if (ret < 0) {
 		free(d);
 		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
 	}
-	ret = device_init(&d->device, options->cid, options->uds,
-			  options->privileged_group, &options->limits, &d->loop);
+	ret = device_init(&d->device, &d->routes, options->privileged_group,
+			  &options->limits, &d->loop);
 	if (ret < 0)
 		error_set(err, ret, "out of memory for %u connections",
 			  options->limits.max_connections);
@@ -276,7 +249,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	}
 	device_free(&d->device);
 	listener_close(&d->front);
-	listener_close(&d->host);
+	doors_close(&d->doors);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 	loop_free(&d->loop);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../transport/conn_open.h"
 #include "../../transport/conn_table.h"
 
 #define START 1000000u /* ms; where the clock of these tests begins */
@@ -42,7 +43,7 @@ static struct conn *accepted(void)
 {
 	struct conn *conn = conn_table_add(&table);
 
-	conn_accept(conn, new_pair(), START);
+	conn_accept(conn, new_pair(), ORIGIN_HOST, START);
 	return conn;
 }
 
@@ -329,7 +330,8 @@ static void opening_is_told_before_all_else_and_the_end_last(void **state)
 	struct packet packet;
 
 	(void)state;
-	conn_request(conn, &request, new_pair(), START);
+	conn_request(conn, &request, START);
+	conn_dialled(conn, new_pair());
 	from_guest(conn, PACKET_CREDIT_REQUEST, 0, "");
 	conn_on_eof(conn, START);
 	assert_true(conn_next_packet(conn, &packet));
