@@ -224,6 +224,20 @@ static void on_rst(struct conn *conn)
 	conn->state = CONN_LINGER;
 }
 
+/* Counts what came, and whether it keeps to the credit. */
+static bool take_data(struct conn *conn, uint32_t len)
+{
+	struct stats *stats = &conn->common->stats;
+
+	if (!credit_take(&conn->credit, len))
+		return false;
+	stats->from_guest_packets++;
+	stats->from_guest_bytes += len;
+	conn->stats.from_guest_packets++;
+	conn->stats.from_guest_bytes += len;
+	return true;
+}
+
 static void on_rw(struct conn *conn, const struct packet *packet,
 		  const struct iovec *payload, size_t count)
 {
@@ -232,7 +246,7 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 			   "the guest sent data where none may come");
 		return;
 	}
-	if (!credit_take(&conn->credit, packet->len)) {
+	if (!take_data(conn, packet->len)) {
 		conn_reset(conn, RESET_CREDIT,
 			   "the guest sent more than it had credit for");
 		return;
@@ -246,6 +260,33 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 					   packet->len));
 }
 
+/* What any packet says besides what it is for. */
+static void hear(struct conn *conn, const struct packet *packet)
+{
+	if (credit_hear(&conn->credit, packet))
+		conn->ask_wait = CONN_ASK_MIN;
+	conn->asked = false;
+}
+
+bool conn_gather(struct conn *conn, const struct packet *packet)
+{
+	if (packet->op != PACKET_RW || packet->type != PACKET_STREAM || !packet->len ||
+	    conn->state != CONN_OPEN || conn->backlog.len ||
+	    (conn->guest_shut & PACKET_SHUT_SEND) ||
+	    (conn->host_shut & PACKET_SHUT_RCV) || !take_data(conn, packet->len))
+		return false;
+	hear(conn, packet);
+	return true;
+}
+
+void conn_write(struct conn *conn, const struct iovec *iov, size_t count, size_t len,
+		uint64_t now)
+{
+	conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, iov, count, len));
+	note_credit(conn);
+	settle(conn, now);
+}
+
 void conn_on_packet(struct conn *conn, const struct packet *packet,
 		    const struct iovec *payload, size_t count, uint64_t now)
 {
@@ -255,9 +296,7 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 			conn_die(conn);
 		return;
 	}
-	if (credit_hear(&conn->credit, packet))
-		conn->ask_wait = CONN_ASK_MIN;
-	conn->asked = false;
+	hear(conn, packet);
 	switch ((enum packet_op)packet->op) {
 	case PACKET_RESPONSE:
 		conn_open_on_response(conn);
@@ -305,6 +344,10 @@ void conn_on_eof(struct conn *conn, uint64_t now)
 
 void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets)
 {
+	conn->common->stats.to_guest_packets += packets;
+	conn->common->stats.to_guest_bytes += bytes;
+	conn->stats.to_guest_packets += packets;
+	conn->stats.to_guest_bytes += bytes;
 	credit_sent(&conn->credit, bytes, packets);
 	if (!conn->asked && credit_should_ask(&conn->credit)) {
 		conn->asked = true;

@@ -112,6 +112,14 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now);
 /* The guest has sent a packet; payload are the packet->len bytes behind it. */
 void conn_on_packet(struct conn *conn, const struct packet *packet,
 		    const struct iovec *payload, size_t count, uint64_t now);
+/*
+ * Data may also come by many packets at once: conn_gather() judges and counts one,
+ * and is false when conn_on_packet() has to have it; conn_write() writes the len
+ * bytes of those that were gathered.
+ */
+bool conn_gather(struct conn *conn, const struct packet *packet);
+void conn_write(struct conn *conn, const struct iovec *iov, size_t count, size_t len,
+		uint64_t now);
 /* The socket gave its end in place of bytes. */
 void conn_on_eof(struct conn *conn, uint64_t now);
 /* bytes of the socket's are on their way to the guest, as that many packets. */

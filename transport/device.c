@@ -356,6 +356,14 @@ bool device_run(struct device *dev)
 	return more;
 }
 
+bool device_arm(struct device *dev)
+{
+	if (!dev->running || dev->broken || !dev->tx_pending || dev->tx_blocked)
+		return false;
+	dev->tx_pending = vring_wait(&dev->front.ring[DEVICE_TX]);
+	return dev->tx_pending;
+}
+
 int device_timeout(const struct device *dev)
 {
 	const struct conn *first = timers_first(&dev->timers);

@@ -27,9 +27,17 @@ enum device_ring {
 
 enum {
 	DEVICE_STRAYS_MAX = 256, /* RSTs that belong to no connection */
+	DEVICE_GATHER_MAX = 256, /* packets in one write */
 };
 
 TAILQ_HEAD(conn_list, conn);
+
+/* Packets of one connection, the chains still ours, that one write is worth. */
+struct gather {
+	struct conn *conn; /* NULL: there are none */
+	struct vring_chain chain[DEVICE_GATHER_MAX];
+	size_t chains, pieces, bytes;
+};
 
 struct device {
 	struct packet_rules rules;
@@ -40,7 +48,7 @@ struct device {
 
 	bool running;	 /* both rings may be worked on */
 	bool broken;	 /* the guest broke a ring: nothing until it starts again */
-	bool tx_pending; /* the guest may have sent something */
+	bool tx_pending; /* the guest may send without a kick: to be looked at */
 	bool tx_blocked; /* it has, but its answer has to wait for room */
 	bool rx_starved; /* something is to be sent, and the guest gave no buffer */
 	bool suspended;	 /* stopped, and may go on where it was */
@@ -58,6 +66,7 @@ struct device {
 	struct packet stray[DEVICE_STRAYS_MAX];
 	size_t first_stray, strays;
 
+	struct gather gather;
 	struct iovec iov[VRING_PIECES_MAX];	/* of the chains at hand */
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
@@ -80,6 +89,12 @@ void device_on_conn(struct device *dev, uint32_t id, uint32_t events);
 void device_tick(struct device *dev);
 /* Does what is to be done now, in bounded time; true when there is more. */
 bool device_run(struct device *dev);
+
+/*
+ * Before the daemon sleeps: asks the guest to be woken. True when there is something
+ * to do already.
+ */
+bool device_arm(struct device *dev);
 
 /* Milliseconds until device_run() has something to do by the clock; -1: never. */
 int device_timeout(const struct device *dev);

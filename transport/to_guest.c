@@ -225,7 +225,7 @@ static enum outcome send_some(struct device *dev, bool *more)
 bool to_guest_run(struct device *dev)
 {
 	struct vring *rx = &dev->front.ring[DEVICE_RX];
-	bool more = false;
+	bool more = false, blocked = dev->tx_blocked;
 
 	if (!dev->strays && TAILQ_EMPTY(&dev->control) && TAILQ_EMPTY(&dev->ready))
 		return false;
@@ -243,5 +243,5 @@ bool to_guest_run(struct device *dev)
 		break;
 	}
 	/* Room for answers lets a transmit ring that waited for it go on. */
-	return more || (dev->tx_pending && !dev->tx_blocked);
+	return more || (blocked && !dev->tx_blocked);
 }

@@ -208,7 +208,7 @@ static int serve(struct vsockd *d, struct error *err)
 		n = doors_run(&d->doors, err);
 		if (n < 0)
 			return n;
-		more = device_run(&d->device);
+		more = device_run(&d->device) || device_arm(&d->device);
 	}
 	return 0;
 }

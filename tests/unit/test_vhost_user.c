@@ -176,7 +176,6 @@ static void a_refused_kick_stops_a_running_ring(void **state)
 	close(pair[1]);
 	/* The device stands still, and whoever comes now is turned away. */
 	fd = connect_unix(g->uds);
-	host_send(fd, "CONNECT 77\n");
 	host_expect_closed(fd);
 	close(fd);
 	front_get_u64(g, VHOST_USER_GET_FEATURES);
@@ -449,7 +448,6 @@ static void a_ring_waits_for_memory_that_was_taken_away(void **state)
 	/* Smaller, without the rings' place: they go on waiting. */
 	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, 4096, 1), 0);
 	other = connect_unix(g->uds);
-	host_send(other, "CONNECT 77\n");
 	host_expect_closed(other);
 	close(other);
 	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, false, 4096, 0), 0);
