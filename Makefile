@@ -52,7 +52,7 @@ UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/te
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
 .PHONY: all build deps demo check check-kernels check-kernel-debug soak-module \
-	fuzz lint install clean help module unit vm
+	fuzz lint install clean help module unit vm bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -70,6 +70,7 @@ help:
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
 	@echo 'soak-module         500 rounds of each class'
+	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
 deps:
@@ -159,6 +160,17 @@ $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests
 		$(O)/tests/vm/guest/upcall-events $(O)/tests/vm/guest/hold-pages $$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
+
+# Measures vsockd as its monitor and guest would see it, beside the sockets underneath.
+BENCH := $(O)/tests/bench/vsock-ring
+$(BENCH): $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread -lm
+
+bench: $(O)/vsockd $(BENCH)
+	$(Q)mkdir -p $(O)/bench
+	$(Q)$(BENCH) --spawn '$(O)/vsockd --cid {cid} --vhost-user {vhost-user} --uds {uds}' \
+		--json $(O)/bench/vsock.json $(BENCH_OPTIONS)
 
 install: build
 	$(INSTALL) -D -m 755 $(O)/vmctl $(DESTDIR)$(BINDIR)/vmctl
