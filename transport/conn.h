@@ -87,6 +87,8 @@ struct conn {
 	unsigned int want;  /* a bit for each PACKET_* that is to be sent */
 	bool readable;	    /* the socket may have bytes, or its end, to be read */
 	bool hangup;	    /* the host program has closed */
+	bool thorough;	    /* a short read need not have been the last one */
+	bool out_watched;   /* epoll tells when the socket has room */
 	bool wr_shut;	    /* the socket was told that no more comes */
 	bool rd_shut;	    /* the socket was told that no more is wanted */
 	bool asked;	    /* a CREDIT_REQUEST has not been answered */
@@ -145,6 +147,9 @@ void conn_drop(struct conn *conn);
 bool conn_can_send(const struct conn *conn);
 /* Whether there may be bytes, but no room. */
 bool conn_is_blocked(const struct conn *conn);
+
+/* Whether there is something to do when the socket can be written to. */
+bool conn_wants_room(const struct conn *conn);
 
 /* A packet to the guest, without the guest's CID. */
 void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,

@@ -30,6 +30,11 @@ bool conn_is_blocked(const struct conn *conn)
 	return has_bytes(conn) && !has_room(conn);
 }
 
+bool conn_wants_room(const struct conn *conn)
+{
+	return conn->state == CONN_DIALLING || conn->backlog.len;
+}
+
 void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
 		 struct packet *packet)
 {

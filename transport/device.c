@@ -22,7 +22,8 @@ static int watch_kick(void *owner, unsigned int index, int kick_fd)
 {
 	struct device *dev = owner;
 
-	return loop_add(dev->loop, kick_fd, EPOLLIN, LOOP_KICK, index);
+	/* Each kick is an edge, since eventfd wakes at every write: nothing is read. */
+	return loop_add(dev->loop, kick_fd, EPOLLIN | EPOLLET, LOOP_KICK, index);
 }
 
 static void unwatch_kick(void *owner, unsigned int index, int kick_fd)
@@ -181,15 +182,12 @@ void device_on_front(struct device *dev, uint32_t events)
 	detach(dev);
 }
 
-void device_on_kick(struct device *dev, uint32_t index)
+void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 {
-	int ret = vhost_user_clear_kick(&dev->front, index);
-
-	if (ret < 0) {
-		log_error(
-			"the kick descriptor of ring %u is no use: %s; the front-end's "
-			"connection is ended",
-			index, strerror(-ret));
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		log_error("the kick descriptor of ring %u is no use: it is no eventfd; "
+			  "the front-end's connection is ended",
+			  index);
 		detach(dev);
 		return;
 	}
@@ -241,10 +239,28 @@ static void settle_stall(struct device *dev, struct conn *conn)
 		conn->ask_wait = CONN_ASK_MAX;
 }
 
+/* Room in the socket is of interest only to who waits for it. */
+static uint32_t socket_events(const struct conn *conn)
+{
+	return EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET |
+	       (conn->out_watched ? EPOLLOUT : 0);
+}
+
+static void settle_watch(struct device *dev, struct conn *conn)
+{
+	if (conn->fd < 0 || conn->out_watched == conn_wants_room(conn))
+		return;
+	conn->out_watched = !conn->out_watched;
+	if (loop_change(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id) <
+	    0)
+		conn_reset(conn, RESET_NO_MEMORY, "its socket cannot be watched");
+}
+
 void device_settle(struct device *dev, struct conn *conn)
 {
-	bool can_send = conn_can_send(conn);
+	bool can_send;
 
+	settle_watch(dev, conn);
 	if (conn->state == CONN_DEAD) {
 		unlink_conn(dev, conn);
 		conn_table_remove(&dev->conns, conn);
@@ -262,6 +278,7 @@ void device_settle(struct device *dev, struct conn *conn)
 		TAILQ_REMOVE(&dev->control, conn, control);
 	conn->in_control = conn->want != 0;
 
+	can_send = conn_can_send(conn);
 	if (can_send && !conn->in_ready)
 		TAILQ_INSERT_TAIL(&dev->ready, conn, ready);
 	else if (!can_send && conn->in_ready)
@@ -298,10 +315,10 @@ struct conn *device_new_conn(struct device *dev)
 
 bool device_watch(struct device *dev, struct conn *conn)
 {
-	int ret =
-		loop_add(dev->loop, conn->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-			 LOOP_CONN, conn->id);
+	int ret;
 
+	conn->out_watched = conn_wants_room(conn);
+	ret = loop_add(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id);
 	if (ret < 0)
 		conn_reset(conn, RESET_HOST_SOCKET, strerror(-ret));
 	return ret >= 0;
@@ -315,6 +332,9 @@ void device_on_conn(struct device *dev, uint32_t id, uint32_t events)
 	if (!conn)
 		return;
 	line = conn->state == CONN_LINE;
+	/* The end, or a mark among the bytes, is where a read stops short too. */
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+		conn->thorough = true;
 	if (conn->state == CONN_DIALLING)
 		outgoing_on_socket(dev, conn, events);
 	else

@@ -81,7 +81,7 @@ void device_free(struct device *dev);
 int device_attach(struct device *dev, int fd);
 bool device_is_attached(const struct device *dev);
 void device_on_front(struct device *dev, uint32_t events);
-void device_on_kick(struct device *dev, uint32_t index);
+void device_on_kick(struct device *dev, uint32_t index, uint32_t events);
 
 void device_on_conn(struct device *dev, uint32_t id, uint32_t events);
 

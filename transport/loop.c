@@ -18,15 +18,27 @@ void loop_free(struct loop *loop)
 	loop->epoll_fd = -1;
 }
 
-int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
-	     uint32_t id)
+static int control(struct loop *loop, int op, int fd, uint32_t events,
+		   enum loop_type type, uint32_t id)
 {
 	struct epoll_event ev = {
 		.events = events,
 		.data.u64 = (uint64_t)type << 32 | id,
 	};
 
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+	return epoll_ctl(loop->epoll_fd, op, fd, &ev) < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+	     uint32_t id)
+{
+	return control(loop, EPOLL_CTL_ADD, fd, events, type, id);
+}
+
+int loop_change(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+		uint32_t id)
+{
+	return control(loop, EPOLL_CTL_MOD, fd, events, type, id);
 }
 
 void loop_remove(struct loop *loop, int fd)

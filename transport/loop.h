@@ -42,6 +42,10 @@ void loop_free(struct loop *loop);
 int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
 	     uint32_t id);
 
+/* Changes what is waited for; what is the case already is reported again. */
+int loop_change(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+		uint32_t id);
+
 /*
  * Closing a descriptor is not enough where somebody else holds it too, as QEMU
  * does the kick descriptors: epoll would go on reporting it.

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 
 #include "iov.h"
 #include "log.h"
@@ -172,13 +172,22 @@ static enum outcome send_data(struct device *dev, struct conn *conn)
 {
 	struct batch batch = {.chains = 0};
 	enum outcome outcome = gather(dev, conn, &batch);
+	struct msghdr msg = {.msg_iov = dev->payload};
 	ssize_t n;
 
 	if (outcome != SENT)
 		return outcome;
-	n = readv(conn->fd, dev->payload, (int)batch.payload_pieces);
+	msg.msg_iovlen = batch.payload_pieces;
+	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
 	if (n > 0) {
 		put_batch(dev, conn, &batch, n);
+		/*
+		 * That was all: what comes later makes an edge of its own. Where
+		 * descriptors were passed along, a read stops too.
+		 */
+		if ((size_t)n < batch.bytes && !conn->thorough &&
+		    !(msg.msg_flags & MSG_CTRUNC))
+			conn->readable = false;
 		return SENT;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);

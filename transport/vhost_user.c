@@ -70,19 +70,6 @@ bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index)
 	       (ring->enabled || !(vu->features & VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
-int vhost_user_clear_kick(struct vhost_user *vu, unsigned int index)
-{
-	uint64_t count;
-	ssize_t n;
-
-	if (index >= VHOST_USER_RINGS || vu->ring[index].kick_fd < 0)
-		return 0;
-	n = read(vu->ring[index].kick_fd, &count, sizeof(count));
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	return n == sizeof(count) ? 0 : -EPIPE;
-}
-
 /* Keeps the descriptors that came along, as many as a message can have. */
 static int take_fds(struct vhost_user_message *msg, struct msghdr *hdr,
 		    struct error *err)

@@ -131,10 +131,4 @@ int vhost_user_read(struct vhost_user *vu, struct error *err);
  */
 bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index);
 
-/*
- * Empties the counter of a ring's kick descriptor. A negative errno when it is
- * not one that can be kicked, and would be reported for ever.
- */
-int vhost_user_clear_kick(struct vhost_user *vu, unsigned int index);
-
 #endif

@@ -74,7 +74,7 @@ static void on_front(struct vsockd *d, const struct loop_event *ev)
 
 static void on_kick(struct vsockd *d, const struct loop_event *ev)
 {
-	device_on_kick(&d->device, ev->id);
+	device_on_kick(&d->device, ev->id, ev->events);
 }
 
 static void on_door(struct vsockd *d, const struct loop_event *ev)

@@ -312,6 +312,62 @@ static void a_guest_program_that_does_not_read_stops_only_itself(void **state)
 	close(other);
 }
 
+static void send_with(int fd, const char *text, int flags, int passed)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {(char *)text, strlen(text)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &passed, sizeof(int));
+	}
+	assert_int_equal(sendmsg(fd, &msg, flags), strlen(text));
+}
+
+/* Reads stop short at descriptors and marks, and the rest comes all the same. */
+static void what_stops_a_read_does_not_stop_the_bytes(void **state)
+{
+	struct guest *g = *state;
+	static uint8_t payload[RX_STRIDE];
+	char text[400] = "";
+	unsigned int before;
+	struct packet packet;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	size_t got = 0, expected = 0;
+
+	before = open_files(g->pid);
+	for (int i = 0; i < 20; i++) {
+		send_with(fd, "a", 0, -1);
+		send_with(fd, "b", 0, fd);
+		send_with(fd, "c", 0, -1);
+		expected += 3;
+		/* What is sent out of band is not of the stream. */
+		if (send(fd, "x", 1, MSG_OOB) == 1) {
+			send_with(fd, "d", 0, -1);
+			expected++;
+		}
+		while (got < expected) {
+			guest_receive(g, &packet, payload);
+			if (packet.op != PACKET_RW)
+				continue;
+			memcpy(text + got, payload, packet.len);
+			got += packet.len;
+		}
+	}
+	assert_null(strpbrk(text, "x"));
+	assert_memory_equal(text, "abc", 3);
+	assert_int_equal(open_files(g->pid), before);
+	close(fd);
+}
+
 static int setup_few_buffers(void **state)
 {
 	struct guest *g = guest_new();
@@ -339,6 +395,7 @@ int main(void)
 		test_guest(a_slow_reader_does_not_stop_another_connection),
 		test_guest_with_few_buffers(connections_take_turns),
 		test_guest(a_guest_program_that_does_not_read_stops_only_itself),
+		test_guest(what_stops_a_read_does_not_stop_the_bytes),
 	};
 
 	return cmocka_run_group_tests_name("device: data", tests, NULL, NULL);
