@@ -84,6 +84,14 @@ void backlog_consume(struct backlog *backlog, size_t len)
 	backlog->len -= len;
 }
 
+void backlog_cut(struct backlog *backlog, size_t len)
+{
+	if (len >= backlog->len)
+		backlog_clear(backlog);
+	else
+		backlog->len -= len;
+}
+
 static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 {
 	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};

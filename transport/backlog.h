@@ -35,8 +35,9 @@ int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 /* Where the bytes are, the oldest first; returns the number of pieces. */
 size_t backlog_peek(const struct backlog *backlog, struct iovec out[static 2]);
 
-/* Drops the oldest len bytes (at most all). */
+/* Drop the oldest, or the newest, len bytes (at most all). */
 void backlog_consume(struct backlog *backlog, size_t len);
+void backlog_cut(struct backlog *backlog, size_t len);
 
 /*
  * Both write to a socket without waiting and never raise SIGPIPE. They return how

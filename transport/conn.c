@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "conn_message.h"
 #include "conn_open.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ static void close_socket(struct conn *conn)
 	conn->fd = -1;
 	conn->readable = false;
 	backlog_clear(&conn->backlog);
+	messages_free(conn->messages);
+	conn->messages = NULL;
 }
 
 void conn_die(struct conn *conn)
@@ -78,8 +81,11 @@ static void lose_reader(struct conn *conn)
 			"from the guest",
 			conn->host_port, conn->guest_port, conn->backlog.len);
 	/* Else a guest that waits for room would never try, and learn it, again. */
-	credit_forward(&conn->credit, (uint32_t)conn->backlog.len);
+	conn->credit.fwd_cnt = conn->credit.rx_cnt;
+	conn->credit.kept = 0;
 	backlog_clear(&conn->backlog);
+	if (conn->messages)
+		messages_clear(conn->messages);
 	conn->hangup = true;
 	tell_shutdown(conn, PACKET_SHUT_RCV);
 }
@@ -96,6 +102,8 @@ static void refuse_bytes(struct conn *conn)
 
 	conn->rd_shut = true;
 	conn->readable = false;
+	if (conn->messages)
+		backlog_clear(&conn->messages->rest);
 	shutdown(conn->fd, SHUT_RD);
 	do
 		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -116,7 +124,7 @@ static void settle(struct conn *conn, uint64_t now)
 		lose_reader(conn);
 		tell_shutdown(conn, PACKET_SHUT_BOTH);
 	}
-	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn->backlog.len &&
+	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn_owes(conn) &&
 	    !conn->wr_shut) {
 		conn->wr_shut = true;
 		shutdown(conn->fd, SHUT_WR);
@@ -124,7 +132,7 @@ static void settle(struct conn *conn, uint64_t now)
 	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut)
 		refuse_bytes(conn);
 	if (conn->guest_shut == PACKET_SHUT_BOTH) {
-		if (!conn->backlog.len)
+		if (!conn_owes(conn))
 			end(conn);
 		return;
 	}
@@ -153,8 +161,11 @@ void conn_on_written(struct conn *conn, ssize_t n)
 
 static void flush_backlog(struct conn *conn)
 {
-	if (conn->fd >= 0 && conn->backlog.len)
-		conn_on_written(conn, backlog_flush(&conn->backlog, conn->fd));
+	if (conn->fd < 0 || !conn_owes(conn))
+		return;
+	conn_on_written(conn, conn->messages ? messages_flush(conn->messages,
+							      &conn->backlog, conn->fd)
+					     : backlog_flush(&conn->backlog, conn->fd));
 }
 
 static void note_credit(struct conn *conn)
@@ -200,7 +211,7 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 	if (conn->state == CONN_REQUESTED && conn->hangup)
 		check_requester(conn);
 	flush_backlog(conn);
-	if (conn->state == CONN_LINGER && !conn->backlog.len)
+	if (conn->state == CONN_LINGER && !conn_owes(conn))
 		conn_die(conn);
 	note_credit(conn);
 	settle(conn, now);
@@ -214,7 +225,8 @@ static void on_rst(struct conn *conn)
 		count_reset(conn, RESET_GUEST_REFUSED);
 	else if (!conn->closing)
 		count_reset(conn, RESET_GUEST);
-	if (conn->state != CONN_OPEN || !conn->backlog.len) {
+	conn_cut_message(conn);
+	if (conn->state != CONN_OPEN || !conn_owes(conn)) {
 		conn_die(conn);
 		return;
 	}
@@ -252,12 +264,22 @@ static void on_rw(struct conn *conn, const struct packet *packet,
 		return;
 	}
 	/* Sent before the guest could know that nobody reads. */
-	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len) {
+	if (conn->host_shut & PACKET_SHUT_RCV || (!packet->len && !conn->messages)) {
 		credit_forward(&conn->credit, packet->len);
 		return;
 	}
-	conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, payload, count,
-					   packet->len));
+	if (conn->messages)
+		conn_take_message(conn, packet, payload, count);
+	else
+		conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, payload,
+						   count, packet->len));
+}
+
+static void on_shutdown(struct conn *conn, uint32_t flags)
+{
+	conn->guest_shut |= flags & PACKET_SHUT_BOTH;
+	if (conn->guest_shut & PACKET_SHUT_SEND)
+		conn_cut_message(conn);
 }
 
 /* What any packet says besides what it is for. */
@@ -306,7 +328,7 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 		break;
 	case PACKET_SHUTDOWN:
 		if (conn->state == CONN_OPEN)
-			conn->guest_shut |= packet->flags & PACKET_SHUT_BOTH;
+			on_shutdown(conn, packet->flags);
 		else
 			conn_reset(conn, RESET_PROTOCOL,
 				   "the guest closed what was not open");

@@ -19,6 +19,7 @@
 
 #include "backlog.h"
 #include "credit.h"
+#include "messages.h"
 #include "packet.h"
 #include "stats.h"
 
@@ -103,6 +104,7 @@ struct conn {
 	uint64_t give_up; /* of CONN_DIALLING: end of waiting for a place in a queue */
 	struct credit credit;
 	struct backlog backlog;
+	struct messages *messages; /* NULL: it is a stream */
 	struct conn_stats stats;
 };
 
@@ -148,6 +150,8 @@ bool conn_can_send(const struct conn *conn);
 /* Whether there may be bytes, but no room. */
 bool conn_is_blocked(const struct conn *conn);
 
+/* Whether the guest has sent what the socket has yet to take. */
+bool conn_owes(const struct conn *conn);
 /* Whether there is something to do when the socket can be written to. */
 bool conn_wants_room(const struct conn *conn);
 

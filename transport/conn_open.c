@@ -38,7 +38,6 @@ void conn_request(struct conn *conn, const struct packet *request, uint64_t now)
 {
 	conn->origin = ORIGIN_GUEST;
 	conn->batch = CONN_BATCH_MAX;
-	conn->type = request->type;
 	conn->peer_cid = (uint32_t)request->dst_cid;
 	conn->host_port = request->dst_port;
 	conn->guest_port = request->src_port;

@@ -8,15 +8,24 @@ static const uint8_t order[] = {
 	PACKET_CREDIT_REQUEST, PACKET_SHUTDOWN, PACKET_RST,
 };
 
+/* Of a message that was begun. */
+static bool has_rest(const struct conn *conn)
+{
+	return conn->messages && conn->messages->rest.len;
+}
+
 static bool has_bytes(const struct conn *conn)
 {
-	return conn->state == CONN_OPEN && conn->readable &&
+	return conn->state == CONN_OPEN && (conn->readable || has_rest(conn)) &&
 	       !(conn->host_shut & PACKET_SHUT_SEND) &&
 	       !(conn->guest_shut & PACKET_SHUT_RCV);
 }
 
 static bool has_room(const struct conn *conn)
 {
+	/* Its first packets are of no use to the guest without the last. */
+	if (has_rest(conn))
+		return credit_bytes(&conn->credit);
 	return credit_bytes(&conn->credit) && credit_packets(&conn->credit);
 }
 
@@ -30,9 +39,15 @@ bool conn_is_blocked(const struct conn *conn)
 	return has_bytes(conn) && !has_room(conn);
 }
 
+bool conn_owes(const struct conn *conn)
+{
+	/* A message that has no end yet is not owed. */
+	return conn->messages ? conn->messages->count : conn->backlog.len;
+}
+
 bool conn_wants_room(const struct conn *conn)
 {
-	return conn->state == CONN_DIALLING || conn->backlog.len;
+	return conn->state == CONN_DIALLING || conn_owes(conn);
 }
 
 void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,

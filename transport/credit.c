@@ -125,5 +125,5 @@ bool credit_should_tell(const struct credit *credit)
 		least = window / 4;
 	if (known_used <= window / 2 || !news)
 		return false;
-	return news >= least || credit->rx_cnt == credit->fwd_cnt;
+	return news >= least || credit->rx_cnt - credit->fwd_cnt == credit->kept;
 }

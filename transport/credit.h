@@ -44,6 +44,7 @@ struct credit {
 	uint32_t rx_cnt;    /* bytes taken */
 	uint32_t fwd_cnt;   /* of them, passed on to the host program */
 	uint32_t told;	    /* fwd_cnt as the guest last heard it */
+	uint32_t kept; /* bytes taken that can only be passed on with what follows */
 };
 
 /* Takes the guest's word from any packet of the connection. True if it moved on. */

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,9 +15,15 @@
 
 /* Of virtio-vsock: SOCK_STREAM. */
 #define F_STREAM (1ULL << 0)
+/* SOCK_SEQPACKET. */
+#define F_SEQPACKET (1ULL << 1)
 
-#define DEVICE_FEATURES \
-	(F_STREAM | VRING_F_INDIRECT_DESC | VRING_F_EVENT_IDX | VHOST_USER_F_VERSION_1)
+/* That the former need not be there. */
+#define F_NO_IMPLIED_STREAM (1ULL << 2)
+
+#define DEVICE_FEATURES                                                         \
+	(F_STREAM | F_SEQPACKET | F_NO_IMPLIED_STREAM | VRING_F_INDIRECT_DESC | \
+	 VRING_F_EVENT_IDX | VHOST_USER_F_VERSION_1)
 
 static int watch_kick(void *owner, unsigned int index, int kick_fd)
 {
@@ -49,6 +56,16 @@ static void drop_conns(struct device *dev, const char *why)
 	dev->strays = 0;
 }
 
+/* The socket types that the driver knows. Streams go without saying, or need it. */
+static void set_types(struct device *dev)
+{
+	uint64_t features = dev->front.features;
+
+	dev->rules.no_seqpacket = !(features & F_SEQPACKET);
+	dev->rules.no_stream =
+		(features & F_NO_IMPLIED_STREAM) && !(features & F_STREAM);
+}
+
 static void start(struct device *dev)
 {
 	struct vring *rx = &dev->front.ring[DEVICE_RX],
@@ -61,6 +78,7 @@ static void start(struct device *dev)
 	if (!dev->suspended || vring_position(rx) != dev->rx_at ||
 	    vring_position(tx) != dev->tx_at)
 		drop_conns(dev, "the guest has started anew");
+	set_types(dev);
 	dev->suspended = false;
 	dev->broken = false;
 	dev->running = true;
@@ -116,7 +134,6 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 	memset(dev, 0, sizeof(*dev));
 	dev->rules.guest_cid = routes->guest_cid;
 	dev->rules.siblings = routes->peers != NULL;
-	dev->rules.no_seqpacket = true;
 	dev->routes = routes;
 	dev->privileged_group = privileged_group;
 	dev->loop = loop;
@@ -126,6 +143,10 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 	vhost_user_init(&dev->front, DEVICE_FEATURES, dev->config, sizeof(dev->config),
 			&front_ops, dev);
 	device_tick(dev);
+	/* Memory that is touched when a message needs it. */
+	dev->bounce = malloc(MESSAGES_LONGEST);
+	if (!dev->bounce)
+		return -ENOMEM;
 	return conn_table_init(&dev->conns, limits);
 }
 
@@ -144,6 +165,7 @@ void device_free(struct device *dev)
 	drop_conns(dev, "this program ends");
 	conn_table_free(&dev->conns);
 	timers_free(&dev->timers);
+	free(dev->bounce);
 }
 
 int device_attach(struct device *dev, int fd)
@@ -289,7 +311,7 @@ void device_settle(struct device *dev, struct conn *conn)
 	timers_settle(&dev->timers, conn);
 }
 
-struct conn *device_new_conn(struct device *dev)
+struct conn *device_new_conn(struct device *dev, uint16_t type)
 {
 	size_t count = conn_table_count(&dev->conns);
 	struct conn *conn = NULL;
@@ -297,6 +319,15 @@ struct conn *device_new_conn(struct device *dev)
 	/* Whatever is in the table must find room among the timers. */
 	if (timers_reserve(&dev->timers, count + 1) == 0)
 		conn = conn_table_add(&dev->conns);
+	if (conn && type == PACKET_SEQPACKET) {
+		conn->messages = messages_new(&dev->conns.common.buffers);
+		if (!conn->messages) {
+			conn_table_remove(&dev->conns, conn);
+			conn = NULL;
+		}
+	}
+	if (conn)
+		conn->type = type;
 	if (!conn && count >= dev->conns.max) {
 		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
 		log_limited(LOG_LEVEL_WARNING,
@@ -317,6 +348,8 @@ bool device_watch(struct device *dev, struct conn *conn)
 {
 	int ret;
 
+	if (conn->messages)
+		messages_prepare(conn->fd, conn->credit.buf_alloc);
 	conn->out_watched = conn_wants_room(conn);
 	ret = loop_add(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id);
 	if (ret < 0)

@@ -67,6 +67,7 @@ struct device {
 	size_t first_stray, strays;
 
 	struct gather gather;
+	uint8_t *bounce; /* of MESSAGES_LONGEST bytes, for message_out.c; owned */
 	struct iovec iov[VRING_PIECES_MAX];	/* of the chains at hand */
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
@@ -104,8 +105,8 @@ int device_timeout(const struct device *dev);
 /* Puts a connection that something happened to into the lists it belongs in. */
 void device_settle(struct device *dev, struct conn *conn);
 
-/* A new connection in no state yet, or NULL. */
-struct conn *device_new_conn(struct device *dev);
+/* A new connection of that type in no state yet, or NULL. */
+struct conn *device_new_conn(struct device *dev, uint16_t type);
 /* Watches a connection's socket. False: it was reset. */
 bool device_watch(struct device *dev, struct conn *conn);
 

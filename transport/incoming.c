@@ -35,12 +35,11 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 		close(fd);
 		return;
 	}
-	conn = device_new_conn(dev);
+	conn = device_new_conn(dev, type);
 	if (!conn) {
 		close(fd);
 		return;
 	}
-	conn->type = type;
 	conn->guest_port = port;
 	/* A sibling's port is its own. */
 	if (origin != ORIGIN_PEER && peer_is_privileged(fd, dev->privileged_group) &&

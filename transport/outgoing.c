@@ -91,7 +91,7 @@ int outgoing_begin(struct device *dev, const struct packet *request,
 	*reason = RESET_HOST_REFUSED;
 	if (fd < 0 && fd != -EAGAIN)
 		return fd;
-	conn = device_new_conn(dev);
+	conn = device_new_conn(dev, request->type);
 	if (!conn) {
 		if (fd >= 0)
 			close(fd);

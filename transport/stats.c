@@ -15,6 +15,7 @@ static const char *const names[RESET_REASONS] = {
 	[RESET_CONNECT_RATE] = "connect_rate",
 	[RESET_BUFFER_TOTAL] = "buffer_total",
 	[RESET_NO_MEMORY] = "no_memory",
+	[RESET_MESSAGE] = "message",
 };
 
 const char *reset_reason_name(enum reset_reason reason)

@@ -23,6 +23,7 @@ enum reset_reason {
 	RESET_CONNECT_RATE,
 	RESET_BUFFER_TOTAL,
 	RESET_NO_MEMORY,
+	RESET_MESSAGE, /* a message is longer than the other side can take */
 	RESET_REASONS,
 };
 

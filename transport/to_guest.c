@@ -7,27 +7,21 @@
 
 #include "iov.h"
 #include "log.h"
+#include "message_out.h"
 
 enum {
 	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */
 	BATCH_BYTES = 1 << 16, /* a connection's share before the next one's turn */
 };
 
-enum outcome {
-	SENT,
-	STARVED, /* the guest has given no buffer */
-	BROKEN,
-};
-
-static enum outcome fail(struct device *dev, const struct error *err)
+enum to_guest_outcome to_guest_fail(struct device *dev, const struct error *err)
 {
 	device_break(dev, DEVICE_RX, err);
-	return BROKEN;
+	return TO_GUEST_BROKEN;
 }
 
-/* Takes a chain that has room for a header and, if payload is asked for, more. */
-static int take_chain(struct device *dev, struct iovec *iov, size_t max, size_t payload,
-		      struct vring_chain *chain, struct error *err)
+int to_guest_take(struct device *dev, struct iovec *iov, size_t max, size_t payload,
+		  struct vring_chain *chain, struct error *err)
 {
 	int ret = vring_pop(&dev->front.ring[DEVICE_RX], &dev->front.memory, iov, max,
 			    chain, err);
@@ -38,8 +32,8 @@ static int take_chain(struct device *dev, struct iovec *iov, size_t max, size_t 
 	return ret;
 }
 
-static void put_packet(struct device *dev, const struct vring_chain *chain,
-		       struct packet *packet)
+void to_guest_put(struct device *dev, const struct vring_chain *chain,
+		  struct packet *packet)
 {
 	uint8_t header[PACKET_HEADER_SIZE];
 
@@ -51,26 +45,27 @@ static void put_packet(struct device *dev, const struct vring_chain *chain,
 		   PACKET_HEADER_SIZE + packet->len);
 }
 
-static enum outcome send_strays(struct device *dev)
+static enum to_guest_outcome send_strays(struct device *dev)
 {
 	while (dev->strays) {
 		struct vring_chain chain;
 		struct error err;
-		int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain, &err);
+		int ret =
+			to_guest_take(dev, dev->iov, VRING_PIECES_MAX, 0, &chain, &err);
 
 		if (ret < 0)
-			return fail(dev, &err);
+			return to_guest_fail(dev, &err);
 		if (ret == 0)
-			return STARVED;
-		put_packet(dev, &chain, &dev->stray[dev->first_stray]);
+			return TO_GUEST_STARVED;
+		to_guest_put(dev, &chain, &dev->stray[dev->first_stray]);
 		dev->first_stray = (dev->first_stray + 1) % DEVICE_STRAYS_MAX;
 		dev->strays--;
 		dev->tx_blocked = false;
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
-static enum outcome send_control(struct device *dev)
+static enum to_guest_outcome send_control(struct device *dev)
 {
 	struct conn *conn;
 
@@ -79,23 +74,23 @@ static enum outcome send_control(struct device *dev)
 			struct vring_chain chain;
 			struct packet packet;
 			struct error err;
-			int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain,
-					     &err);
+			int ret = to_guest_take(dev, dev->iov, VRING_PIECES_MAX, 0,
+						&chain, &err);
 
 			if (ret < 0)
-				return fail(dev, &err);
+				return to_guest_fail(dev, &err);
 			if (ret == 0)
-				return STARVED;
+				return TO_GUEST_STARVED;
 			if (!conn_next_packet(conn, &packet)) {
 				vring_unpop(&dev->front.ring[DEVICE_RX], 1);
 				conn->want = 0;
 				break;
 			}
-			put_packet(dev, &chain, &packet);
+			to_guest_put(dev, &chain, &packet);
 		}
 		device_settle(dev, conn);
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
 /* Chains that one read is going to fill. */
@@ -107,8 +102,8 @@ struct batch {
 };
 
 /* As many chains as the connection may fill now. 0 and at least one, or why not. */
-static enum outcome gather(struct device *dev, const struct conn *conn,
-			   struct batch *batch)
+static enum to_guest_outcome gather(struct device *dev, const struct conn *conn,
+				    struct batch *batch)
 {
 	size_t max = credit_bytes(&conn->credit);
 	size_t chains = credit_packets(&conn->credit);
@@ -122,13 +117,14 @@ static enum outcome gather(struct device *dev, const struct conn *conn,
 		struct vring_chain *chain = &batch->chain[batch->chains];
 		struct error err;
 		size_t room;
-		int ret = take_chain(dev, dev->iov + batch->pieces,
-				     VRING_PIECES_MAX - batch->pieces, 1, chain, &err);
+		int ret =
+			to_guest_take(dev, dev->iov + batch->pieces,
+				      VRING_PIECES_MAX - batch->pieces, 1, chain, &err);
 
 		if (ret == 0 || (ret == -ENOBUFS && batch->chains))
 			break;
 		if (ret < 0)
-			return fail(dev, &err);
+			return to_guest_fail(dev, &err);
 		room = chain->write_len - PACKET_HEADER_SIZE;
 		if (room > max - batch->bytes)
 			room = max - batch->bytes;
@@ -141,7 +137,7 @@ static enum outcome gather(struct device *dev, const struct conn *conn,
 		batch->room[batch->chains++] = room;
 		batch->bytes += room;
 	}
-	return batch->chains ? SENT : STARVED;
+	return batch->chains ? TO_GUEST_SENT : TO_GUEST_STARVED;
 }
 
 static void put_batch(struct device *dev, struct conn *conn, const struct batch *batch,
@@ -154,7 +150,7 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 		struct packet packet;
 
 		conn_packet(conn, PACKET_RW, (uint32_t)part, &packet);
-		put_packet(dev, &batch->chain[used++], &packet);
+		to_guest_put(dev, &batch->chain[used++], &packet);
 		left -= part;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch->chains - used);
@@ -168,14 +164,14 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 }
 
 /* One read from a connection's socket into the guest's memory. */
-static enum outcome send_data(struct device *dev, struct conn *conn)
+static enum to_guest_outcome send_data(struct device *dev, struct conn *conn)
 {
 	struct batch batch = {.chains = 0};
-	enum outcome outcome = gather(dev, conn, &batch);
+	enum to_guest_outcome outcome = gather(dev, conn, &batch);
 	struct msghdr msg = {.msg_iov = dev->payload};
 	ssize_t n;
 
-	if (outcome != SENT)
+	if (outcome != TO_GUEST_SENT)
 		return outcome;
 	msg.msg_iovlen = batch.payload_pieces;
 	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
@@ -188,7 +184,7 @@ static enum outcome send_data(struct device *dev, struct conn *conn)
 		if ((size_t)n < batch.bytes && !conn->thorough &&
 		    !(msg.msg_flags & MSG_CTRUNC))
 			conn->readable = false;
-		return SENT;
+		return TO_GUEST_SENT;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
 	if (n == 0) {
@@ -199,28 +195,29 @@ static enum outcome send_data(struct device *dev, struct conn *conn)
 		struct error err;
 
 		error_set(&err, -EFAULT, "memory behind a buffer is gone");
-		return fail(dev, &err);
+		return to_guest_fail(dev, &err);
 	} else if (errno != EINTR) {
 		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
-static enum outcome send_some(struct device *dev, bool *more)
+static enum to_guest_outcome send_some(struct device *dev, bool *more)
 {
-	enum outcome outcome = SENT;
+	enum to_guest_outcome outcome = TO_GUEST_SENT;
 
 	for (int rounds = TURN_ROUNDS; rounds; rounds--) {
 		struct conn *conn;
 
 		outcome = send_strays(dev);
-		if (outcome == SENT)
+		if (outcome == TO_GUEST_SENT)
 			outcome = send_control(dev);
 		conn = TAILQ_FIRST(&dev->ready);
-		if (outcome != SENT || !conn)
+		if (outcome != TO_GUEST_SENT || !conn)
 			return outcome;
-		outcome = send_data(dev, conn);
-		if (outcome != SENT)
+		outcome =
+			conn->messages ? message_out(dev, conn) : send_data(dev, conn);
+		if (outcome != TO_GUEST_SENT)
 			return outcome;
 		/* To the end of the queue: the next one's turn. */
 		TAILQ_REMOVE(&dev->ready, conn, ready);
@@ -239,14 +236,14 @@ bool to_guest_run(struct device *dev)
 	if (!dev->strays && TAILQ_EMPTY(&dev->control) && TAILQ_EMPTY(&dev->ready))
 		return false;
 	switch (send_some(dev, &more)) {
-	case BROKEN:
+	case TO_GUEST_BROKEN:
 		return false;
-	case STARVED:
+	case TO_GUEST_STARVED:
 		vring_commit(rx);
 		more = vring_wait(rx);
 		dev->rx_starved = !more;
 		break;
-	case SENT:
+	case TO_GUEST_SENT:
 		vring_commit(rx);
 		vring_quiet(rx);
 		break;
