@@ -167,9 +167,10 @@ $(BENCH): $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread -lm
 
+BENCHED = $(O)/vsockd --cid {cid} --vhost-user {vhost-user} --uds {uds} --max-connections 10100
 bench: $(O)/vsockd $(BENCH)
 	$(Q)mkdir -p $(O)/bench
-	$(Q)$(BENCH) --spawn '$(O)/vsockd --cid {cid} --vhost-user {vhost-user} --uds {uds}' \
+	$(Q)$(BENCH) --spawn '$(BENCHED)' --spawn-busy '$(BENCHED) --busy-poll 1000' \
 		--json $(O)/bench/vsock.json $(BENCH_OPTIONS)
 
 install: build

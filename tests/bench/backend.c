@@ -20,7 +20,12 @@
 enum {
 	FAMILY_MAX = 64,
 	END_PATIENCE_MS = 10000,
+	LIVE_MAX = 4,
+	LOG_TAIL = 1024,
 };
+
+/* Those that were spawned and have not ended, for an end in disorder. */
+static struct backend *live[LIVE_MAX];
 
 static void append(char *to, size_t size, const char *text, size_t len)
 {
@@ -77,6 +82,59 @@ static void run_shell(const struct backend *backend, const char *command)
 	_exit(127);
 }
 
+static void remove_dir(const char *dir)
+{
+	char command[96];
+
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	if (system(command))
+		fprintf(stderr, "vsock-ring: cannot remove %s\n", dir);
+}
+
+static void print_log(const char *dir)
+{
+	char path[80], text[LOG_TAIL + 1];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log", dir);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	fseek(f, -LOG_TAIL, SEEK_END);
+	n = fread(text, 1, LOG_TAIL, f);
+	text[n] = 0;
+	fclose(f);
+	fprintf(stderr, "vsock-ring: the end of the back-end's log:\n%s", text);
+}
+
+/* Of the whole program, when something has gone wrong. */
+static void clean_up(void)
+{
+	for (size_t i = 0; i < LIVE_MAX; i++) {
+		if (!live[i])
+			continue;
+		print_log(live[i]->dir);
+		kill(live[i]->pid, SIGKILL);
+		remove_dir(live[i]->dir);
+	}
+}
+
+static void list_live(struct backend *old, struct backend *new)
+{
+	static bool listed;
+	size_t i = 0;
+
+	while (i < LIVE_MAX && live[i] != old)
+		i++;
+	if (i == LIVE_MAX)
+		die("there are too many back-ends");
+	live[i] = new;
+	if (!listed)
+		atexit(clean_up);
+	listed = true;
+}
+
 void backend_spawn(struct backend *backend, const char *command)
 {
 	char expanded[4096];
@@ -94,6 +152,7 @@ void backend_spawn(struct backend *backend, const char *command)
 		die_errno("cannot fork");
 	if (!backend->pid)
 		run_shell(backend, expanded);
+	list_live(NULL, backend);
 }
 
 void backend_use(struct backend *backend)
@@ -112,15 +171,6 @@ void backend_found(struct backend *backend, pid_t pid)
 		backend->pid = pid;
 }
 
-static void remove_dir(const char *dir)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	if (system(command))
-		fprintf(stderr, "vsock-ring: cannot remove %s\n", dir);
-}
-
 void backend_end(struct backend *backend)
 {
 	int status, waited = 0;
@@ -136,6 +186,7 @@ void backend_end(struct backend *backend)
 		usleep(1000);
 	}
 	remove_dir(backend->dir);
+	list_live(backend, NULL);
 }
 
 /* The process and its descendants. */

@@ -131,7 +131,8 @@ void ceiling_round_trips(struct latencies *to, bool spin)
 	task_start(&middle, run_middle, &r, options.cpu[CPU_BACKEND]);
 	if (!spin)
 		task_start(&host, latency_echo, &r.host, options.cpu[CPU_HOST]);
-	task_start(&first, run_trips, &trips, options.cpu[CPU_DRIVER]);
+	task_start(&first, run_trips, &trips,
+		   options.cpu[spin ? CPU_HOST : CPU_DRIVER]);
 	task_join(&first);
 	task_stop(&middle);
 	if (write(r.to_middle, &one, sizeof(one)) < 0)

@@ -10,6 +10,10 @@
 
 #include "bench.h"
 
+enum {
+	PEER_CELL = 3, /* of a line's numbers, the first that is about the peer */
+};
+
 static struct figure figures[FIGURES_MAX];
 static unsigned int count;
 
@@ -105,12 +109,12 @@ static void goal_text(const struct figure *f, char *text, size_t size)
 #pragma GCC diagnostic pop
 }
 
-static void number_text(double value, char *text, size_t size)
+static void number_text(double value, char *text, size_t size, bool guess)
 {
 	if (isnan(value))
 		snprintf(text, size, "-");
 	else
-		snprintf(text, size, "%.*f",
+		snprintf(text, size, "%s%.*f", guess ? "~" : "",
 			 value >= 1000 ? 0
 			 : value >= 10 ? 1
 				       : 3,
@@ -128,7 +132,9 @@ static void print_one(const struct figure *f, FILE *to)
 	goal_text(f, goal, sizeof(goal));
 	fprintf(to, "%-22s %-6s", f->name, f->unit);
 	for (size_t i = 0; i < sizeof(cell) / sizeof(*cell); i++) {
-		number_text(cell[i], text, sizeof(text));
+		bool guess = i >= PEER_CELL && f->peer_estimated;
+
+		number_text(cell[i], text, sizeof(text), guess);
 		fprintf(to, " %9s", text);
 	}
 	fprintf(to, "  %-18s %s\n", goal, words[met(f) + 1]);
@@ -140,6 +146,9 @@ void figures_print(FILE *to)
 		"value", "ceiling", "ratio", "peer", "ratio", "goal", "met");
 	for (unsigned int i = 0; i < count; i++)
 		print_one(&figures[i], to);
+	if (count && figures[0].peer_estimated)
+		fputs("~: the peer as it once was elsewhere, scaled by the ceilings\n",
+		      to);
 	for (unsigned int i = 0; i < count; i++) {
 		if (figures[i].note[0])
 			fprintf(to, "%s: %s\n", figures[i].name, figures[i].note);
@@ -168,15 +177,16 @@ static json_t *one(const struct figure *f)
 
 	goal_text(f, goal, sizeof(goal));
 	return json_pack(
-		"{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o}",
+		"{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b, s:s, s:o, s:s, s:o, s:o, "
+		"s:o}",
 		"name", f->name, "unit", f->unit, "value",
 		number(median(f->value, f->rounds)), "ceiling",
 		number(median(f->ceiling, f->rounds)), "ratio",
 		number(median_ratio(f, f->ceiling)), "peer",
 		number(median(f->peer, f->rounds)), "peer_ratio",
-		number(median_ratio(f, f->peer)), "goal", goal, "met",
-		is_met < 0 ? json_null() : json_boolean(is_met), "note", f->note,
-		"values", numbers(f->value, f->rounds), "ceilings",
+		number(median_ratio(f, f->peer)), "peer_estimated", f->peer_estimated,
+		"goal", goal, "met", is_met < 0 ? json_null() : json_boolean(is_met),
+		"note", f->note, "values", numbers(f->value, f->rounds), "ceilings",
 		numbers(f->ceiling, f->rounds), "peers", numbers(f->peer, f->rounds));
 }
 

@@ -26,6 +26,7 @@ struct figure {
 	char name[32], unit[12], note[160];
 	enum goal goal;
 	double goal_value;
+	bool peer_estimated;
 	unsigned int rounds;
 	/* NAN where there is none. */
 	double value[FIGURE_ROUNDS_MAX], ceiling[FIGURE_ROUNDS_MAX],

@@ -114,7 +114,7 @@ void latency_round_trips(struct latencies *to, struct instance *inst, bool spin)
 	/* What comes back is what was sent; the streams' patterns are the same. */
 	if (!spin)
 		task_start(&host, latency_echo, &t.host_fd, options.cpu[CPU_HOST]);
-	task_start(&guest, run_trips, &t, options.cpu[CPU_DRIVER]);
+	task_start(&guest, run_trips, &t, options.cpu[spin ? CPU_HOST : CPU_DRIVER]);
 	task_join(&guest);
 	driver_close(&inst->driver, t.conn);
 	while (t.conn->state != GUEST_CLOSED)

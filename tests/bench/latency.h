@@ -28,7 +28,7 @@ void latency_free(struct latencies *l);
 
 /*
  * For options.seconds. Blocking: the driver sleeps until an interrupt, the host's
- * program in a read. spin: both of them spin, on one CPU.
+ * program in a read. spin: both of them spin, on the host's CPU.
  */
 void latency_round_trips(struct latencies *to, struct instance *inst, bool spin);
 

@@ -65,7 +65,7 @@ static const char usage[] =
 	"  --pin D,B,H           CPUs of the driver, the back-end, the host program; "
 	"or "
 	"none\n"
-	"                        (0,1,2; with two CPUs 0,1,0)\n"
+	"                        (0,1,2; with two CPUs 0,0,1)\n"
 	"  --json FILE           write the figures there, too\n"
 	"\n"
 	"The monitor and the guest:\n"
@@ -236,9 +236,11 @@ static void default_pin(void)
 
 	if (cpus < 2)
 		return;
+	/* With two CPUs, the guest's side on one of them and the host's on the other.
+	 */
 	options.cpu[CPU_DRIVER] = 0;
-	options.cpu[CPU_BACKEND] = 1;
-	options.cpu[CPU_HOST] = cpus > 2 ? 2 : 0;
+	options.cpu[CPU_BACKEND] = cpus > 2 ? 1 : 0;
+	options.cpu[CPU_HOST] = cpus > 2 ? 2 : 1;
 }
 
 static void parse_run(int opt)
