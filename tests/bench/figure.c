@@ -140,8 +140,29 @@ static void print_one(const struct figure *f, FILE *to)
 	fprintf(to, "  %-18s %s\n", goal, words[met(f) + 1]);
 }
 
+/* What the figures depend on. */
+static void print_circumstances(FILE *to)
+{
+	double load = 0;
+
+	getloadavg(&load, 1);
+	fprintf(to,
+		"%u rounds of %g s; rings of %u, receive buffers of %u bytes%s%s%s%s; "
+		"load %.1f; CPUs of driver, back-end, host: ",
+		options.rounds, options.seconds, options.ring, options.rx_size,
+		options.event_idx ? ", event index" : "",
+		options.indirect ? ", indirect" : "", options.packed ? ", packed" : "",
+		options.tx_interrupts ? ", transmit interrupts" : "", load);
+	if (options.cpu[CPU_DRIVER] == NOT_PINNED)
+		fputs("any\n", to);
+	else
+		fprintf(to, "%d, %d, %d\n", options.cpu[CPU_DRIVER],
+			options.cpu[CPU_BACKEND], options.cpu[CPU_HOST]);
+}
+
 void figures_print(FILE *to)
 {
+	print_circumstances(to);
 	fprintf(to, "%-22s %-6s %9s %9s %9s %9s %9s  %-18s %s\n", "figure", "unit",
 		"value", "ceiling", "ratio", "peer", "ratio", "goal", "met");
 	for (unsigned int i = 0; i < count; i++)

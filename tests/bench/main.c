@@ -20,7 +20,8 @@
 enum {
 	EXIT_RUNTIME = 1,
 	EXIT_USAGE = 2,
-	PATIENCE = 300, /* seconds for one row */
+	PATIENCE = 600, /* seconds for one row */
+	QUICK_PATIENCE = 60,
 	QUICK_IDLE = 100,
 };
 
@@ -86,7 +87,7 @@ static const char usage[] =
 void bench_doing(const char *what)
 {
 	doing = what;
-	alarm(PATIENCE);
+	alarm(options.quick ? QUICK_PATIENCE : PATIENCE);
 	fprintf(stderr, "vsock-ring: %s\n", what);
 }
 
@@ -120,7 +121,9 @@ void die_errno(const char *fmt, ...)
 
 static void on_alarm(int signo)
 {
-	static const char text[] = "vsock-ring: nothing moves any more\n";
+	static const char text[] =
+		"vsock-ring: nothing moves any more; the back-end's log "
+		"is in /tmp/vsock-ring-*\n";
 	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
 
 	(void)n;
