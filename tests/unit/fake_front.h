@@ -75,6 +75,8 @@ struct fake_ring {
 
 struct guest {
 	char dir[64], vhost_user[80], uds[80], log[80];
+	uint32_t cid;
+	uint64_t from_cid; /* whom all packets must come from; 0: anybody */
 	pid_t pid;
 	int front; /* vhost-user connection */
 	int memfd;
@@ -139,10 +141,10 @@ static inline bool log_has(struct guest *g, const char *text)
 	return strstr(buf, text);
 }
 
-static inline int connect_unix(const char *path)
+static inline int connect_type(const char *path, int type)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
@@ -151,17 +153,27 @@ static inline int connect_unix(const char *path)
 	return -1;
 }
 
+static inline int connect_unix(const char *path)
+{
+	return connect_type(path, SOCK_STREAM);
+}
+
 /* A listener where the guest's connections to port come out. */
-static inline int listen_port(struct guest *g, unsigned int port)
+static inline int listen_type(struct guest *g, unsigned int port, int type)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", g->uds, port);
 	unlink(addr.sun_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 64), 0);
 	return fd;
+}
+
+static inline int listen_port(struct guest *g, unsigned int port)
+{
+	return listen_type(g, port, SOCK_STREAM);
 }
 
 static inline int accept_port(int listener)
@@ -185,8 +197,8 @@ static inline unsigned int open_files(pid_t pid)
 	return count;
 }
 
-/* A daemon, and no front-end yet. */
-static inline struct guest *guest_new_limited(const struct limits *limits)
+/* A daemon with these options and sockets of its own, and no front-end yet. */
+static inline struct guest *guest_new_with(struct vsockd_options options)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	int out;
@@ -196,6 +208,8 @@ static inline struct guest *guest_new_limited(const struct limits *limits)
 	snprintf(g->vhost_user, sizeof(g->vhost_user), "%s/vu", g->dir);
 	snprintf(g->uds, sizeof(g->uds), "%s/v", g->dir);
 	snprintf(g->log, sizeof(g->log), "%s/log", g->dir);
+	g->cid = options.cid ? options.cid : GUEST_CID;
+	g->from_cid = PACKET_HOST_CID;
 	g->front = -1;
 	g->features = VHOST_USER_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES |
 		      VRING_F_EVENT_IDX | VRING_F_INDIRECT_DESC;
@@ -214,14 +228,14 @@ static inline struct guest *guest_new_limited(const struct limits *limits)
 	fflush(NULL);
 	g->pid = fork();
 	if (g->pid == 0) {
-		struct vsockd_options options = {.privileged_group =
-							 FRONT_PRIVILEGED_GROUP,
-						 .cid = GUEST_CID,
-						 .limits = *limits,
-						 .vhost_user = g->vhost_user,
-						 .uds = g->uds};
 		struct error err = {.text = ""};
 
+		options.privileged_group = FRONT_PRIVILEGED_GROUP;
+		options.cid = g->cid;
+		if (!options.limits.max_connections)
+			options.limits = (struct limits)LIMITS_DEFAULT;
+		options.vhost_user = g->vhost_user;
+		options.uds = g->uds;
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out, STDERR_FILENO);
 		log_init("test", true);
@@ -232,9 +246,14 @@ static inline struct guest *guest_new_limited(const struct limits *limits)
 	return g;
 }
 
+static inline struct guest *guest_new_limited(const struct limits *limits)
+{
+	return guest_new_with((struct vsockd_options){.limits = *limits});
+}
+
 static inline struct guest *guest_new(void)
 {
-	return guest_new_limited(&(struct limits)LIMITS_DEFAULT);
+	return guest_new_with((struct vsockd_options){.cid = GUEST_CID});
 }
 
 static inline void front_send_fds(struct guest *g, const void *bytes, size_t len,
