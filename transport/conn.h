@@ -72,7 +72,8 @@ struct conn {
 	/* The table's and the device's. */
 	struct conn_common *common;
 	uint32_t id;
-	uint32_t timer; /* its place among those with a deadline; 0: none */
+	uint32_t roll_at; /* where the table has noted it */
+	uint32_t timer;	  /* its place among those with a deadline; 0: none */
 	bool bound, in_control, in_ready;
 	struct conn *chain;
 	TAILQ_ENTRY(conn) control, ready;

@@ -9,6 +9,7 @@
 enum {
 	PORT_FIRST = 1 << 30,
 	PORT_MASK = PORT_FIRST - 1,
+	PORT_STEP = 0x2545f491, /* odd, and far: from one process to the next */
 	PRIVILEGED_MAX = CONN_TABLE_PRIVILEGED_END - 1,
 };
 
@@ -45,6 +46,13 @@ void conn_table_free(struct conn_table *table)
 	free(table->bucket);
 	table->slot = NULL;
 	table->bucket = NULL;
+}
+
+void conn_table_keep(struct conn_table *table, struct roll *roll)
+{
+	table->roll = roll;
+	table->first_port = state_age(roll->state) * PORT_STEP;
+	table->next_privileged = *state_privileged_port(roll->state) % PRIVILEGED_MAX;
 }
 
 size_t conn_table_count(const struct conn_table *table)
@@ -85,7 +93,8 @@ struct conn *conn_table_add(struct conn_table *table)
 	table->count++;
 	conn->id = table->slot[slot].uses++ << table->slot_bits | slot;
 	/* Live slots differ, so live ports do. */
-	conn->host_port = PORT_FIRST + (conn->id & PORT_MASK);
+	conn->host_port = PORT_FIRST + ((table->first_port + conn->id) & PORT_MASK);
+	conn->roll_at = ROLL_NONE;
 	conn->type = PACKET_STREAM;
 	conn->peer_cid = PACKET_HOST_CID;
 	conn->fd = -1;
@@ -107,6 +116,8 @@ bool conn_table_privilege(struct conn_table *table, struct conn *conn)
 	table->privileged_used[port] = true;
 	table->privileged_count++;
 	table->next_privileged = port;
+	if (table->roll)
+		*state_privileged_port(table->roll->state) = port;
 	conn->host_port = port;
 	conn->privileged = true;
 	return true;
@@ -156,6 +167,14 @@ void conn_table_bind(struct conn_table *table, struct conn *conn)
 	conn->chain = table->bucket[at];
 	table->bucket[at] = conn;
 	conn->bound = true;
+	if (table->roll)
+		conn->roll_at =
+			roll_add(table->roll, &(struct roll_name){
+						      .peer_cid = conn->peer_cid,
+						      .host_port = conn->host_port,
+						      .guest_port = conn->guest_port,
+						      .type = conn->type,
+					      });
 }
 
 void conn_table_unbind(struct conn_table *table, struct conn *conn)
@@ -172,6 +191,9 @@ void conn_table_unbind(struct conn_table *table, struct conn *conn)
 		link = &(*link)->chain;
 	*link = conn->chain;
 	conn->bound = false;
+	if (table->roll)
+		roll_remove(table->roll, conn->roll_at);
+	conn->roll_at = ROLL_NONE;
 }
 
 static bool is_known_as(const struct conn *conn, uint64_t peer_cid, uint32_t host_port,

@@ -12,6 +12,7 @@
 
 #include "conn.h"
 #include "limits.h"
+#include "roll.h"
 
 enum {
 	/* Ports below it are privileged, in the guest's eyes too (include/net/sock.h,
@@ -41,12 +42,20 @@ struct conn_table {
 	uint32_t next_privileged;  /* so that a port rests before it comes again */
 	uint32_t privileged_count; /* ports in use */
 	uint32_t seed;
+	uint32_t first_port; /* what the ports of ids begin with */
+	struct roll *roll;   /* where those that are bound are noted; or NULL */
 };
 
 /* 0 or -ENOMEM. The memory takes room only as connections come. */
 int conn_table_init(struct conn_table *table, const struct limits *limits);
 /* Every connection has to be removed before. */
 void conn_table_free(struct conn_table *table);
+
+/*
+ * Notes the bound ones from now on, and avoids the ports that an earlier process
+ * gave out last: the guest may yet have sent something to them.
+ */
+void conn_table_keep(struct conn_table *table, struct roll *roll);
 
 /* How many there are. */
 size_t conn_table_count(const struct conn_table *table);

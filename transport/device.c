@@ -54,6 +54,7 @@ static void drop_conns(struct device *dev, const char *why)
 		device_settle(dev, conn);
 	}
 	dev->strays = 0;
+	roll_forget_lost(&dev->roll);
 }
 
 /* The socket types that the driver knows. Streams go without saying, or need it. */
@@ -75,8 +76,8 @@ static void start(struct device *dev)
 	 * A machine that was only paused goes on at the very place where it
 	 * stopped; after a reboot both rings begin at 0.
 	 */
-	if (!dev->suspended || vring_position(rx) != dev->rx_at ||
-	    vring_position(tx) != dev->tx_at)
+	if (!dev->resuming && (!dev->suspended || vring_position(rx) != dev->rx_at ||
+			       vring_position(tx) != dev->tx_at))
 		drop_conns(dev, "the guest has started anew");
 	set_types(dev);
 	dev->suspended = false;
@@ -150,10 +151,11 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 	return conn_table_init(&dev->conns, limits);
 }
 
-static void detach(struct device *dev)
+void device_detach(struct device *dev)
 {
 	loop_remove(dev->loop, dev->front.fd);
 	vhost_user_detach(&dev->front);
+	dev->front_pending = false;
 	dev->suspended = false;
 	drop_conns(dev, "the virtual machine is gone");
 }
@@ -161,21 +163,31 @@ static void detach(struct device *dev)
 void device_free(struct device *dev)
 {
 	if (device_is_attached(dev))
-		detach(dev);
+		device_detach(dev);
 	drop_conns(dev, "this program ends");
 	conn_table_free(&dev->conns);
 	timers_free(&dev->timers);
 	free(dev->bounce);
+	roll_free(&dev->roll);
+	keeper_free(&dev->keeper);
+}
+
+int device_watch_front(struct device *dev, int fd)
+{
+	int ret =
+		loop_add(dev->loop, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, LOOP_FRONT, 0);
+
+	if (ret < 0)
+		close(fd);
+	return ret;
 }
 
 int device_attach(struct device *dev, int fd)
 {
-	int ret = loop_add(dev->loop, fd, EPOLLIN, LOOP_FRONT, 0);
+	int ret = device_watch_front(dev, fd);
 
-	if (ret < 0) {
-		close(fd);
+	if (ret < 0)
 		return ret;
-	}
 	vhost_user_attach(&dev->front, fd);
 	log_info("a front-end has connected");
 	return 0;
@@ -195,13 +207,14 @@ void device_on_front(struct device *dev, uint32_t events)
 	if (!device_is_attached(dev))
 		return;
 	ret = vhost_user_read(&dev->front, &err);
-	if (ret == 0)
+	dev->front_pending = ret > 0;
+	if (ret >= 0)
 		return;
 	if (ret == -ECONNRESET)
 		log_info("%s", err.text);
 	else
 		log_error("%s; the front-end's connection is ended", err.text);
-	detach(dev);
+	device_detach(dev);
 }
 
 void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
@@ -210,7 +223,7 @@ void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 		log_error("the kick descriptor of ring %u is no use: it is no eventfd; "
 			  "the front-end's connection is ended",
 			  index);
-		detach(dev);
+		device_detach(dev);
 		return;
 	}
 	if (index == DEVICE_TX)
@@ -399,14 +412,21 @@ bool device_run(struct device *dev)
 {
 	bool more = false;
 
+	if (dev->front_pending)
+		device_on_front(dev, 0);
 	run_timers(dev);
 	if (!dev->running || dev->broken)
-		return false;
+		return dev->front_pending;
+	if (roll_has_lost(&dev->roll))
+		device_reset_lost(dev);
 	if (dev->tx_pending && !dev->tx_blocked)
 		more = from_guest_run(dev);
 	if (!dev->broken && !dev->rx_starved)
 		more |= to_guest_run(dev);
-	return more;
+	/* The last ones are crossed out, or the next ones told, in the next turn. */
+	if (roll_has_lost(&dev->roll) && !dev->strays)
+		more = true;
+	return more || dev->front_pending;
 }
 
 bool device_arm(struct device *dev)

@@ -12,9 +12,11 @@
 #include <sys/queue.h>
 
 #include "conn_table.h"
+#include "keeper.h"
 #include "error.h"
 #include "loop.h"
 #include "packet.h"
+#include "roll.h"
 #include "target.h"
 #include "timers.h"
 #include "vhost_user.h"
@@ -44,15 +46,19 @@ struct device {
 	const struct routes *routes;
 	struct loop *loop;
 	struct vhost_user front;
+	struct keeper keeper;
+	struct roll roll;
 	uint8_t config[8]; /* le64 guest_cid */
 
-	bool running;	 /* both rings may be worked on */
-	bool broken;	 /* the guest broke a ring: nothing until it starts again */
-	bool tx_pending; /* the guest may send without a kick: to be looked at */
-	bool tx_blocked; /* it has, but its answer has to wait for room */
-	bool rx_starved; /* something is to be sent, and the guest gave no buffer */
-	bool suspended;	 /* stopped, and may go on where it was */
-	bool told_down;	 /* it was logged that a host program found no guest */
+	bool front_pending; /* the front-end may have sent something */
+	bool resuming;	    /* the guest's rings go on where an earlier process was */
+	bool running;	    /* both rings may be worked on */
+	bool broken;	    /* the guest broke a ring: nothing until it starts again */
+	bool tx_pending;    /* the guest may send without a kick: to be looked at */
+	bool tx_blocked;    /* it has, but its answer has to wait for room */
+	bool rx_starved;    /* something is to be sent, and the guest gave no buffer */
+	bool suspended;	    /* stopped, and may go on where it was */
+	bool told_down;	    /* it was logged that a host program found no guest */
 	uint32_t rx_at, tx_at; /* where it was */
 
 	uint64_t now; /* loop_now() at the beginning of the turn */
@@ -78,6 +84,15 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 /* Ends the front-end's connection and all others. */
 void device_free(struct device *dev);
 
+/*
+ * From now on the next process can take this one's place; state stays the caller's.
+ * Takes the place of an earlier one, if there was one. 0 or -ENOMEM: where its
+ * front-end cannot be served on, that is disconnected.
+ */
+int device_keep(struct device *dev, struct state *state);
+/* device_free() is to leave the front-end to the next process. */
+void device_leave(struct device *dev);
+
 /* A front-end has connected; fd becomes the device's. Negative errno. */
 int device_attach(struct device *dev, int fd);
 bool device_is_attached(const struct device *dev);
@@ -99,6 +114,15 @@ bool device_arm(struct device *dev);
 
 /* Milliseconds until device_run() has something to do by the clock; -1: never. */
 int device_timeout(const struct device *dev);
+
+/* For device_keep.c. */
+
+/* Watches the front-end's connection; closes it when it cannot. Negative errno. */
+int device_watch_front(struct device *dev, int fd);
+/* Ends the front-end's connection. */
+void device_detach(struct device *dev);
+/* Has the guest told of the connections that ended with an earlier process. */
+void device_reset_lost(struct device *dev);
 
 /* For from_guest.c and to_guest.c. */
 

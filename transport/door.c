@@ -110,6 +110,12 @@ void doors_close(struct doors *doors)
 	*doors = (struct doors){.count = 0};
 }
 
+void doors_leave(struct doors *doors)
+{
+	for (size_t i = 0; i < doors->count; i++)
+		listener_leave(&doors->door[i].listener);
+}
+
 void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 {
 	struct door *door;

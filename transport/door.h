@@ -38,6 +38,8 @@ struct doors {
 int doors_open(struct doors *doors, const struct routes *routes,
 	       const struct maps *listen, struct loop *loop, struct error *err);
 void doors_close(struct doors *doors);
+/* Leaves them open for the next process. */
+void doors_leave(struct doors *doors);
 
 /* Somebody knocks: takes in as many as one turn allows. */
 void doors_accept(struct doors *doors, uint32_t number, struct device *dev);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +13,10 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "sandbox_calls.h"
+#include "store.h"
+
+SANDBOX_CALLS("accept4", "close", "eventfd2", "lstat", "newfstatat", "unlink");
 
 enum {
 	BACKLOG = 128
@@ -65,10 +70,42 @@ static void begin(struct listener *listener, sa_family_t family, const char *nam
 	snprintf(listener->name, sizeof(listener->name), "%s", name);
 }
 
-static void finish(struct listener *listener, int fd)
+/* An eventfd only since it needs no path, which may be out of sight. */
+static void hold_spare(struct listener *listener)
+{
+	listener->spare_fd = eventfd(0, EFD_CLOEXEC);
+}
+
+static void finish(struct listener *listener, const struct address *address, int type,
+		   int fd)
 {
 	listener->fd = fd;
-	listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	hold_spare(listener);
+	store_put_listener(&address->of.any, address->len, type, fd);
+}
+
+/* What came with this process: 1 when it is the one. */
+static int inherit(struct listener *listener, const struct address *address, int type,
+		   struct error *err)
+{
+	cleanup_close int fd = -1;
+	struct stat st;
+	bool ours;
+
+	fd = store_take_listener(&address->of.any, address->len, type, &ours);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return error_set(err, -errno, "cannot use the socket of %s: %s",
+				 listener->name, strerror(errno));
+	if (listener->family == AF_UNIX && lstat(listener->name, &st) == 0) {
+		listener->dev = st.st_dev;
+		listener->ino = st.st_ino;
+	}
+	listener->fd = steal_fd(&fd);
+	listener->foreign = !ours;
+	hold_spare(listener);
+	return 1;
 }
 
 int listener_open(struct listener *listener, const char *path, struct error *err)
@@ -90,6 +127,9 @@ int listener_open_unix(struct listener *listener, const char *path, int type,
 		return error_set(err, -ENAMETOOLONG,
 				 "the socket path %s must have 1 to %zu bytes", path,
 				 sizeof(address.of.unix_path.sun_path) - 1);
+	ret = inherit(listener, &address, type, err);
+	if (ret)
+		return ret < 0 ? ret : 0;
 	ret = remove_stale(&address.of.unix_path, type, err);
 	if (ret < 0)
 		return ret;
@@ -111,7 +151,7 @@ int listener_open_unix(struct listener *listener, const char *path, int type,
 	}
 	listener->dev = st.st_dev;
 	listener->ino = st.st_ino;
-	finish(listener, steal_fd(&fd));
+	finish(listener, &address, type, steal_fd(&fd));
 	return 0;
 }
 
@@ -119,9 +159,12 @@ int listener_open_tcp(struct listener *listener, const struct address *address,
 		      const char *name, struct error *err)
 {
 	cleanup_close int fd = -1;
-	int on = 1;
+	int on = 1, ret;
 
 	begin(listener, address->of.any.sa_family, name);
+	ret = inherit(listener, address, SOCK_STREAM, err);
+	if (ret)
+		return ret < 0 ? ret : 0;
 	fd = socket(listener->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make a socket for %s: %s", name,
@@ -134,8 +177,14 @@ int listener_open_tcp(struct listener *listener, const struct address *address,
 	if (bind(fd, &address->of.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
 		return error_set(err, -errno, "cannot listen on %s: %s", name,
 				 strerror(errno));
-	finish(listener, steal_fd(&fd));
+	finish(listener, address, SOCK_STREAM, steal_fd(&fd));
 	return 0;
+}
+
+void listener_leave(struct listener *listener)
+{
+	listener->foreign = true;
+	listener_close(listener);
 }
 
 void listener_close(struct listener *listener)
@@ -144,8 +193,9 @@ void listener_close(struct listener *listener)
 
 	if (listener->fd < 0)
 		return;
-	if (listener->family == AF_UNIX && lstat(listener->name, &st) == 0 &&
-	    st.st_dev == listener->dev && st.st_ino == listener->ino)
+	if (!listener->foreign && listener->family == AF_UNIX &&
+	    lstat(listener->name, &st) == 0 && st.st_dev == listener->dev &&
+	    st.st_ino == listener->ino)
 		unlink(listener->name);
 	close(listener->fd);
 	listener->fd = -1;
@@ -165,7 +215,7 @@ static int turn_away(struct listener *listener)
 	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	listener->spare_fd = eventfd(0, EFD_CLOEXEC);
 	if (fd < 0)
 		return -saved;
 	log_limited(LOG_LEVEL_WARNING,

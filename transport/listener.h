@@ -5,6 +5,7 @@
 #ifndef TRANSPORT_LISTENER_H
 #define TRANSPORT_LISTENER_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -18,10 +19,12 @@ struct listener {
 	char name[ENDPOINT_TEXT_MAX]; /* the path, or an address for the log */
 	dev_t dev;		      /* what was made at that path */
 	ino_t ino;
+	bool foreign; /* the service manager's, who made it and will remove it */
 };
 
 /*
- * Makes the socket, mode 0600. One that is there already and that nobody listens
+ * Takes the socket that came with this process (store.h), or makes it, mode 0600,
+ * and puts it into the store. One that is there already and that nobody listens
  * on any more, as a killed process leaves it, is replaced; anything else that is
  * there is left alone: -EADDRINUSE, -EEXIST. Other negative errno as they come.
  */
@@ -35,6 +38,9 @@ int listener_open_tcp(struct listener *listener, const struct address *address,
 
 /* Closes it and removes the path, if it is still the one that was made. */
 void listener_close(struct listener *listener);
+
+/* Closes it and leaves the path to the next process. */
+void listener_leave(struct listener *listener);
 
 /*
  * A client's non-blocking socket, -EAGAIN when none waits, -ECONNABORTED when one

@@ -103,6 +103,9 @@ static int map_region(struct memory_region *region, const struct memory_layout *
 		.host = (uint8_t *)map + before,
 		.map = map,
 		.map_len = len,
+		.offset = l->offset,
+		.dev = st.st_dev,
+		.ino = st.st_ino,
 	};
 	return 0;
 }

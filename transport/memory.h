@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "error.h"
@@ -34,6 +35,9 @@ struct memory_region {
 	uint8_t *host; /* where the region begins here */
 	void *map;
 	size_t map_len;
+	uint64_t offset; /* in the file */
+	dev_t dev;	 /* which file it is of */
+	ino_t ino;
 };
 
 struct memory {

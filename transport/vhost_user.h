@@ -68,6 +68,8 @@ enum vhost_user_request {
 #define VHOST_USER_P_RESET_DEVICE (1ULL << 13)
 #define VHOST_USER_P_MEM_SLOTS	  (1ULL << 15)
 
+struct keeper;
+
 struct vhost_user_message {
 	uint32_t request, flags, size;
 	_Alignas(8) uint8_t payload[VHOST_USER_PAYLOAD_MAX];
@@ -95,12 +97,13 @@ struct vhost_user {
 	const struct vhost_user_ops *ops;
 	void *owner;
 
+	struct keeper *keeper; /* the owner's; NULL: nothing outlives this process */
+	bool resuming;	       /* rings go on where an earlier process was */
+
 	uint64_t features, protocol_features; /* as the front-end accepted them */
 	struct memory memory;
 	struct vring ring[VHOST_USER_RINGS];
 
-	size_t received; /* bytes of the message that is coming in */
-	uint8_t header[VHOST_USER_HEADER_SIZE];
 	struct vhost_user_message message;
 };
 
@@ -115,13 +118,20 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 /* A front-end has connected; fd (non-blocking) becomes the vhost_user's. */
 void vhost_user_attach(struct vhost_user *vu, int fd);
 
+/*
+ * The same for the front-end of an earlier process, whose keeper has what it set
+ * up. After an error it is to be detached.
+ */
+int vhost_user_resume(struct vhost_user *vu, int fd, struct error *err);
+
 /* Ends the front-end's connection and everything it set up. */
 void vhost_user_detach(struct vhost_user *vu);
 
 /*
- * Takes what has come and acts on it. 0, or a negative errno when the connection
- * is to be ended: -ECONNRESET when the front-end has closed it, any other when
- * it misbehaved (err says how).
+ * Acts on what has come: 1 when there may be more, 0 when there is none yet (half a
+ * message stays in the socket: only an edge-triggered event tells that more of it
+ * is there), or a negative errno when the connection is to be ended: -ECONNRESET
+ * when the front-end has closed it, any other when it misbehaved (err says how).
  */
 int vhost_user_read(struct vhost_user *vu, struct error *err);
 

@@ -189,7 +189,8 @@ int vhost_user_set_vring_kick(struct vhost_user *vu, struct vhost_user_message *
 		ring->kick_fd = -1;
 	}
 	if (!ring->started) {
-		ret = vring_start(ring, &vu->memory, vu->features, err);
+		ret = vu->resuming ? vring_resume(ring, &vu->memory, vu->features, err)
+				   : vring_start(ring, &vu->memory, vu->features, err);
 		if (ret < 0)
 			return error_prefix(err, "ring %u", index);
 	}

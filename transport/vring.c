@@ -13,6 +13,8 @@ void vring_init(struct vring *ring)
 
 void vring_reset(struct vring *ring)
 {
+	struct vring_record *record = ring->record;
+
 	vring_stop(ring);
 	if (ring->kick_fd >= 0)
 		close(ring->kick_fd);
@@ -21,6 +23,7 @@ void vring_reset(struct vring *ring)
 	if (ring->err_fd >= 0)
 		close(ring->err_fd);
 	vring_init(ring);
+	ring->record = record;
 }
 
 void *vring_resolve_part(const struct memory *memory, uint64_t user, uint64_t len,

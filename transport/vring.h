@@ -154,7 +154,7 @@ struct vring_chain {
 };
 
 void vring_init(struct vring *ring);
-/* Closes the descriptors and forgets everything. */
+/* Closes the descriptors and forgets everything but where its record is. */
 void vring_reset(struct vring *ring);
 
 /*

@@ -14,6 +14,13 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "notify.h"
+#include "sandbox_calls.h"
+#include "store.h"
+
+SANDBOX_CALLS("read", "write", "close", "exit_group");
+
+#define STATE_NAME "state"
 
 enum {
 	/* Beside connections: what a front-end brings along, and our own. */
@@ -27,6 +34,8 @@ struct vsockd {
 	struct doors doors;
 	struct routes routes;
 	bool stop;
+	bool leave; /* everything, to the next process */
+	struct state state;
 	struct device device;
 };
 
@@ -38,6 +47,8 @@ static void on_signal(struct vsockd *d, const struct loop_event *ev)
 	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	log_info("signal %u: ending", info.ssi_signo);
+	/* SIGHUP is the holder's way to say that another one is about to go on. */
+	d->leave = info.ssi_signo == SIGHUP || !(notify_is_held() || !notify_is_on());
 	d->stop = true;
 }
 
@@ -135,6 +146,8 @@ static int open_signals(struct vsockd *d, struct error *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (notify_is_held())
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (d->signal_fd < 0)
@@ -150,6 +163,43 @@ static int watch(struct vsockd *d, int fd, enum loop_type type, struct error *er
 	if (ret < 0)
 		return error_set(err, ret, "cannot watch a descriptor: %s",
 				 strerror(-ret));
+	return 0;
+}
+
+/* The state of the process before this one, or an empty one. */
+static int open_state(struct vsockd *d, const struct vsockd_options *options,
+		      struct error *err)
+{
+	/* Those that are to be reset yet are there beside the new ones. */
+	uint32_t conns = options->limits.max_connections * 2;
+	int fd = store_take(STATE_NAME), ret;
+
+	if (fd >= 0) {
+		ret = state_open(&d->state, fd, conns, err);
+		if (ret == 0)
+			return 0;
+		log_error("%s: beginning anew, the front-end is disconnected",
+			  err->text);
+		store_drop(STATE_NAME);
+	}
+	ret = state_create(&d->state, conns, err);
+	if (ret == 0 && !store_put(STATE_NAME, d->state.fd))
+		log_warning("a front-end will not survive this process");
+	return ret;
+}
+
+static int take_place(struct vsockd *d, const struct vsockd_options *options,
+		      struct error *err)
+{
+	int ret = open_state(d, options, err);
+
+	if (ret < 0)
+		return ret;
+	ret = device_keep(&d->device, &d->state);
+	if (ret < 0)
+		return error_set(err, ret, "out of memory");
+	store_drop_rest(KEEPER_PREFIX);
+	store_close_rest();
 	return 0;
 }
 
@@ -172,6 +222,8 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 	ret = watch(d, d->signal_fd, LOOP_SIGNAL, err);
 	if (ret == 0)
 		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
+	if (ret == 0)
+		ret = take_place(d, options, err);
 	return ret;
 }
 
@@ -186,7 +238,8 @@ static int timeout_of(const struct vsockd *d, bool more)
 {
 	if (more)
 		return 0;
-	return sooner(doors_timeout(&d->doors), device_timeout(&d->device));
+	return sooner(sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
+		      device_timeout(&d->device));
 }
 
 static int serve(struct vsockd *d, struct error *err)
@@ -213,6 +266,14 @@ static int serve(struct vsockd *d, struct error *err)
 	return 0;
 }
 
+static void leave(struct vsockd *d)
+{
+	log_info("the front-end is left to the next process");
+	device_leave(&d->device);
+	listener_leave(&d->front);
+	doors_leave(&d->doors);
+}
+
 int vsockd_run(const struct vsockd_options *options, struct error *err)
 {
 	struct vsockd *d = calloc(1, sizeof(*d));
@@ -222,6 +283,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	d->signal_fd = -1;
 	d->front.fd = -1;
+	d->state.fd = -1;
 	d->routes = (struct routes){
 		.guest_cid = options->cid,
 		.uds = options->uds,
@@ -230,6 +292,12 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		.forward_cid = options->forward_cid,
 	};
 	raise_file_limit(options->limits.max_connections);
+	store_init();
+	ret = notify_init(err);
+	if (ret < 0) {
+		free(d);
+		return ret;
+	}
 	ret = loop_init(&d->loop);
 	if (ret < 0) {
 		free(d);
@@ -245,9 +313,14 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	if (ret == 0) {
 		log_info("ready: front-end at %s, host programs at %s",
 			 options->vhost_user, options->uds);
+		notify_send("READY=1\nSTATUS=Serving", -1);
 		ret = serve(d, err);
+		/* After an error the next one may have more luck. */
+		if (notify_is_on() && (ret < 0 || d->leave))
+			leave(d);
 	}
 	device_free(&d->device);
+	state_close(&d->state);
 	listener_close(&d->front);
 	doors_close(&d->doors);
 	if (d->signal_fd >= 0)
