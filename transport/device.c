@@ -23,7 +23,7 @@
 
 #define DEVICE_FEATURES                                                         \
 	(F_STREAM | F_SEQPACKET | F_NO_IMPLIED_STREAM | VRING_F_INDIRECT_DESC | \
-	 VRING_F_EVENT_IDX | VHOST_USER_F_VERSION_1)
+	 VRING_F_EVENT_IDX | VRING_F_PACKED | VHOST_USER_F_VERSION_1)
 
 static int watch_kick(void *owner, unsigned int index, int kick_fd)
 {

@@ -172,10 +172,13 @@ int vring_walk_read(struct vring_walk *w, uint64_t table, uint32_t index, void *
 int vring_pop(struct vring *ring, struct memory *memory, struct iovec *iov, size_t max,
 	      struct vring_chain *chain, struct error *err)
 {
-	struct vring_walk w = {
-		.ring = ring, .memory = memory, .chain = chain, .max = max, .err = err};
+	struct vring_walk w = {.ring = ring,
+			       .memory = memory,
+			       .chain = chain,
+			       .iov = iov,
+			       .max = max,
+			       .err = err};
 
-	*chain = (struct vring_chain){.iov = iov};
 	return ring->is_packed ? vring_packed_pop(&w) : vring_split_pop(&w);
 }
 

@@ -28,6 +28,7 @@ struct vring_walk {
 	struct vring *ring;
 	struct memory *memory;
 	struct vring_chain *chain;
+	struct iovec *iov;
 	size_t max; /* pieces */
 	struct error *err;
 };

@@ -308,6 +308,7 @@ int vring_packed_pop(struct vring_walk *w)
 
 	if (!is_available(flags, p->next.wrap))
 		return 0;
+	*w->chain = (struct vring_chain){.iov = w->iov};
 	descs = walk_chain(w, flags);
 	if (descs < 0)
 		return descs;

@@ -173,6 +173,7 @@ int vring_split_pop(struct vring_walk *w)
 
 	if (ret <= 0)
 		return ret;
+	*w->chain = (struct vring_chain){.iov = w->iov};
 	w->chain->head =
 		vring_load16(s->avail + RING_ENTRIES + s->next_avail % w->ring->num,
 			     __ATOMIC_RELAXED);

@@ -65,7 +65,19 @@ enum {
 #define TX_NUM	       256u
 #define GUEST_BUFALLOC (256u * 1024)
 
+/* Of a packed ring; see fake_ring.h. */
+struct fake_packed {
+	struct vring_packed_desc *desc;
+	struct vring_event *driver, *device;
+	struct vring_place next, used;
+	struct vring_place first; /* of the descriptors that are not published yet */
+	uint16_t first_flags;
+	unsigned int fresh;	/* their number */
+	uint16_t descs[TX_NUM]; /* of each buffer */
+};
+
 struct fake_ring {
+	struct fake_packed packed;
 	unsigned int num;
 	struct vring_desc *desc;
 	uint16_t *avail, *used;
@@ -213,6 +225,9 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 	g->front = -1;
 	g->features = VHOST_USER_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES |
 		      VRING_F_EVENT_IDX | VRING_F_INDIRECT_DESC;
+#ifdef FAKE_PACKED
+	g->features |= VRING_F_PACKED;
+#endif
 	g->rx_parts = 1;
 	g->rx_size = 3776;
 	g->rx_slots = 64;

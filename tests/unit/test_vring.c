@@ -444,6 +444,33 @@ static void waiting_sees_what_came_in_between(void **state)
 	assert_int_equal(t->used[2 + 4 * NUM], 1); /* avail_event */
 }
 
+/* As a restarted process does: the guest's memory says how far it came. */
+static void a_ring_is_resumed_behind_what_was_given_back(void **state)
+{
+	struct bench *t = *state;
+	uint64_t count = 0;
+
+	for (uint16_t i = 0; i < 3; i++) {
+		put(t, i, GPA, 1, 0, 0);
+		offer(t, i);
+		assert_int_equal(pop(t), 1);
+		vring_push(&t->ring, &t->chain, 0);
+		if (i == 0)
+			vring_commit(&t->ring);
+	}
+	vring_stop(&t->ring);
+	assert_int_equal(vring_position(&t->ring), 3);
+	t->ring.call_fd = eventfd(0, EFD_NONBLOCK);
+	assert_int_equal(vring_resume(&t->ring, &t->memory, 0, &t->err), 0);
+	assert_int_equal(vring_position(&t->ring), 1);
+	assert_int_equal(read(t->ring.call_fd, &count, sizeof(count)), sizeof(count));
+	for (uint16_t i = 1; i < 3; i++) {
+		assert_int_equal(pop(t), 1);
+		assert_int_equal(t->chain.head, i);
+	}
+	assert_int_equal(pop(t), 0);
+}
+
 int main(void)
 {
 #define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -469,6 +496,7 @@ int main(void)
 		t(a_long_time_without_interrupts_does_not_lose_the_next),
 		t(without_event_idx_flags_decide),
 		t(waiting_sees_what_came_in_between),
+		t(a_ring_is_resumed_behind_what_was_given_back),
 	};
 
 	return cmocka_run_group_tests_name("vring", tests, NULL, NULL);
