@@ -47,6 +47,7 @@ struct options {
 	unsigned int ring, rx_size;
 	bool rx_split; /* a descriptor for the header, as Linux up to 6.1 */
 	bool indirect, event_idx, packed;
+	bool eager_credit;  /* told whenever a program has read, as Linux from 6.8 on */
 	bool tx_interrupts; /* on every transmission's end, as Linux wants them */
 };
 

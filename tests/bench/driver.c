@@ -120,6 +120,7 @@ void driver_start(struct driver *d, const char *path)
 {
 	*d = (struct driver){.verify = options.quick,
 			     .tx_interrupts = options.tx_interrupts,
+			     .eager_credit = options.eager_credit,
 			     .tx_layout = options.tx_layout,
 			     .rx_size = options.rx_size,
 			     .rx_stride = (options.rx_size + 63) & ~63U,
@@ -302,6 +303,19 @@ static void on_request(struct driver *d, struct guest_conn *conn,
 	put_surely(d, conn, VIRTIO_VSOCK_OP_RESPONSE, 0);
 }
 
+/* From 6.8 on, Linux tells how far it is whenever a program has read all there was. */
+static void tell_drained(struct driver *d)
+{
+	for (unsigned int i = 0; i < d->drained_count; i++) {
+		struct guest_conn *conn = d->drained[i];
+
+		conn->drained = false;
+		if (conn->fwd_cnt != conn->told_fwd && conn->state == GUEST_OPEN)
+			put_surely(d, conn, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
+	}
+	d->drained_count = 0;
+}
+
 static void on_data(struct driver *d, struct guest_conn *conn, const uint8_t *data,
 		    uint32_t len)
 {
@@ -313,6 +327,12 @@ static void on_data(struct driver *d, struct guest_conn *conn, const uint8_t *da
 	conn->fwd_cnt += len;
 	if (DRIVER_BUFFER - (conn->fwd_cnt - conn->told_fwd) < UPDATE_AT)
 		put_surely(d, conn, VIRTIO_VSOCK_OP_CREDIT_UPDATE, 0);
+	if (!d->eager_credit || conn->drained)
+		return;
+	if (d->drained_count == DRIVER_DRAINED)
+		tell_drained(d);
+	conn->drained = true;
+	d->drained[d->drained_count++] = conn;
 }
 
 static void on_shutdown(struct driver *d, struct guest_conn *conn, uint32_t flags)
@@ -433,6 +453,7 @@ bool driver_poll(struct driver *d)
 		offer_rx(d, id);
 		some = true;
 	}
+	tell_drained(d);
 	return some;
 }
 

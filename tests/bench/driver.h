@@ -18,6 +18,7 @@ enum {
 	DRIVER_BUFFER = 256 * 1024, /* buf_alloc, Linux's default */
 	DRIVER_PACKET_MAX = 64 * 1024,
 	DRIVER_EVENTS = 8,
+	DRIVER_DRAINED = 64,
 };
 
 enum guest_state {
@@ -31,6 +32,7 @@ struct guest_conn {
 	uint32_t guest_port, host_port;
 	enum guest_state state;
 	bool peer_closed; /* the host sends no more */
+	bool drained;	  /* and listed as such */
 	/* Credit, both ways (virtio 1.2, 5.10.6.3). */
 	uint32_t peer_alloc, peer_fwd, tx_cnt;
 	uint32_t fwd_cnt, told_fwd;
@@ -41,7 +43,7 @@ struct driver {
 	struct front front;
 	struct guest_conn *conn; /* DRIVER_CONNS made, then as many accepted */
 	bool verify;
-	bool tx_interrupts;
+	bool tx_interrupts, eager_credit;
 
 	unsigned int rx_buffers, rx_size, rx_stride;
 	bool rx_split;
@@ -61,6 +63,10 @@ struct driver {
 	/* Counted: opened, closed by RST, turned down, device resets. */
 	uint64_t opened, closed, refused, resets;
 	uint64_t waits, packets_in, packets_out;
+
+	/* Those that the guest's programs have just read from. */
+	struct guest_conn *drained[DRIVER_DRAINED];
+	unsigned int drained_count;
 };
 
 /* Connects to the back-end at path and starts the device. */

@@ -147,12 +147,14 @@ static void print_circumstances(FILE *to)
 
 	getloadavg(&load, 1);
 	fprintf(to,
-		"%u rounds of %g s; rings of %u, receive buffers of %u bytes%s%s%s%s; "
+		"%u rounds of %g s; rings of %u, receive buffers of %u "
+		"bytes%s%s%s%s%s; "
 		"load %.1f; CPUs of driver, back-end, host: ",
 		options.rounds, options.seconds, options.ring, options.rx_size,
 		options.event_idx ? ", event index" : "",
 		options.indirect ? ", indirect" : "", options.packed ? ", packed" : "",
-		options.tx_interrupts ? ", transmit interrupts" : "", load);
+		options.tx_interrupts ? ", transmit interrupts" : "",
+		options.eager_credit ? ", eager credit" : "", load);
 	if (options.cpu[CPU_DRIVER] == NOT_PINNED)
 		fputs("any\n", to);
 	else
@@ -220,15 +222,16 @@ static json_t *circumstances(void)
 	if (getloadavg(load, 3) < 0)
 		load[0] = 0;
 	return json_pack("{s:s, s:i, s:f, s:i, s:f, s:i, s:i, s:b, s:b, s:b, s:b, "
-			 "s:[i,i,i]}",
+			 "s:b, s:[i,i,i]}",
 			 "kernel", name.release, "cpus",
 			 (int)sysconf(_SC_NPROCESSORS_ONLN), "load", load[0], "rounds",
 			 (int)options.rounds, "seconds", options.seconds, "ring",
 			 (int)options.ring, "rx_size", (int)options.rx_size,
 			 "event_idx", options.event_idx, "indirect", options.indirect,
 			 "packed", options.packed, "tx_interrupts",
-			 options.tx_interrupts, "pinned", options.cpu[CPU_DRIVER],
-			 options.cpu[CPU_BACKEND], options.cpu[CPU_HOST]);
+			 options.tx_interrupts, "eager_credit", options.eager_credit,
+			 "pinned", options.cpu[CPU_DRIVER], options.cpu[CPU_BACKEND],
+			 options.cpu[CPU_HOST]);
 }
 
 void figures_save(const char *path)

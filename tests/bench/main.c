@@ -82,6 +82,9 @@ static const char usage[] =
 	"  --no-event-idx        without event indices\n"
 	"  --packed              a packed ring\n"
 	"  --tx-interrupts       wait for the end of each transmission, as Linux does\n"
+	"  --eager-credit        tell the credit whenever a program has read all, as "
+	"Linux\n"
+	"                        from 6.8 on does\n"
 	"  --list, --help\n";
 
 void bench_doing(const char *what)
@@ -154,6 +157,7 @@ enum option_id {
 	OPT_NO_EVENT_IDX,
 	OPT_PACKED,
 	OPT_TX_INTERRUPTS,
+	OPT_EAGER_CREDIT,
 	OPT_LIST,
 	OPT_HELP,
 };
@@ -182,6 +186,7 @@ static const struct option long_options[] = {
 	{"no-event-idx", no_argument, NULL, OPT_NO_EVENT_IDX},
 	{"packed", no_argument, NULL, OPT_PACKED},
 	{"tx-interrupts", no_argument, NULL, OPT_TX_INTERRUPTS},
+	{"eager-credit", no_argument, NULL, OPT_EAGER_CREDIT},
 	{"list", no_argument, NULL, OPT_LIST},
 	{"help", no_argument, NULL, OPT_HELP},
 	{0},
@@ -295,7 +300,7 @@ static void parse_guest(int opt)
 		options.sequence = (enum sequence)choice("sequence", sequences, 3);
 		break;
 	case OPT_RING:
-		options.ring = (unsigned int)number("ring", 8, 32768);
+		options.ring = (unsigned int)number("ring", 4, 32768);
 		break;
 	case OPT_RX_SIZE:
 		options.rx_size = (unsigned int)number("rx-size", 128, 1 << 20);
@@ -317,6 +322,9 @@ static void parse_guest(int opt)
 		break;
 	case OPT_TX_INTERRUPTS:
 		options.tx_interrupts = true;
+		break;
+	case OPT_EAGER_CREDIT:
+		options.eager_credit = true;
 		break;
 	default:
 		parse_run(opt);

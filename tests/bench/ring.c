@@ -83,13 +83,15 @@ static void fill_chain(struct vring_desc *desc, uint16_t first,
 	}
 }
 
-uint64_t ring_fill_indirect(struct ring *ring, uint16_t id,
-			    const struct ring_part *part, unsigned int parts,
-			    bool device_writes)
+static uint64_t fill_indirect(struct ring *ring, uint16_t id,
+			      const struct ring_part *part, unsigned int parts,
+			      bool device_writes)
 {
-	fill_chain(ring->indirect_at + (size_t)id * RING_PARTS_MAX, 0, part, parts,
-		   device_writes);
-	return ring->indirect_addr + (uint64_t)id * RING_PARTS_MAX * 16;
+	size_t at = (size_t)id * RING_PARTS_MAX;
+	struct vring_desc *table = (struct vring_desc *)ring->indirect_at + at;
+
+	fill_chain(table, 0, part, parts, device_writes);
+	return ring->indirect_addr + at * sizeof(*table);
 }
 
 void ring_add(struct ring *ring, uint16_t id, const struct ring_part *part,
@@ -103,8 +105,7 @@ void ring_add(struct ring *ring, uint16_t id, const struct ring_part *part,
 		return;
 	}
 	if (ring->indirect && parts > 1) {
-		desc[head].addr =
-			ring_fill_indirect(ring, id, part, parts, device_writes);
+		desc[head].addr = fill_indirect(ring, id, part, parts, device_writes);
 		desc[head].len = parts * 16;
 		desc[head].flags = VRING_DESC_F_INDIRECT;
 	} else {

@@ -29,7 +29,7 @@ struct ring {
 	/* Where its three parts are: for us and for the guest. */
 	uint8_t *at[3];
 	uint64_t addr[3];
-	struct vring_desc *indirect_at; /* RING_PARTS_MAX for each buffer */
+	void *indirect_at; /* RING_PARTS_MAX for each buffer */
 	uint64_t indirect_addr;
 
 	uint16_t added;	    /* the available index, or the place in a packed ring */
@@ -78,10 +78,6 @@ bool ring_packed_take(struct ring *ring, uint16_t *id, uint32_t *len);
 bool ring_packed_ready(const struct ring *ring);
 void ring_packed_arm(struct ring *ring);
 void ring_packed_disarm(struct ring *ring);
-/* Fills the indirect table of a buffer; its address. */
-uint64_t ring_fill_indirect(struct ring *ring, uint16_t id,
-			    const struct ring_part *part, unsigned int parts,
-			    bool device_writes);
 void ring_kick(struct ring *ring);
 
 #endif

@@ -55,14 +55,28 @@ static void put(struct ring *ring, uint16_t id, uint64_t addr, uint32_t len,
 	step(ring, &ring->added, &ring->added_wrap, 1);
 }
 
+/* A packed ring's indirect table has the same form, and no NEXT: its length tells. */
+static uint64_t fill_indirect(struct ring *ring, uint16_t id,
+			      const struct ring_part *part, unsigned int parts,
+			      uint16_t flags)
+{
+	size_t at = (size_t)id * RING_PARTS_MAX;
+	struct vring_packed_desc *desc =
+		(struct vring_packed_desc *)ring->indirect_at + at;
+
+	for (unsigned int i = 0; i < parts; i++)
+		desc[i] = (struct vring_packed_desc){
+			.addr = part[i].addr, .len = part[i].len, .flags = flags};
+	return ring->indirect_addr + at * sizeof(*desc);
+}
+
 void ring_packed_add(struct ring *ring, uint16_t id, const struct ring_part *part,
 		     unsigned int parts, bool device_writes)
 {
 	uint16_t flags = device_writes ? VRING_DESC_F_WRITE : 0;
 
 	if (ring->indirect && parts > 1) {
-		uint64_t addr =
-			ring_fill_indirect(ring, id, part, parts, device_writes);
+		uint64_t addr = fill_indirect(ring, id, part, parts, flags);
 
 		ring->lengths[id] = 1;
 		put(ring, id, addr, parts * 16, VRING_DESC_F_INDIRECT);

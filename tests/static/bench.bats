@@ -46,6 +46,7 @@ ring() { # ring OPTION...
 		ring --only $rows "${guest[@]}"
 	done <<-'END'
 		--indirect
+		--eager-credit --tx-interrupts
 		--no-event-idx
 		--no-event-idx --indirect --tx-interrupts
 		--rx-split --rx-size 4140
