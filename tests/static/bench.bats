@@ -55,6 +55,10 @@ ring() { # ring OPTION...
 		--tx-layout pages --indirect
 		--ring 8
 		--ring 1024
+		--packed
+		--packed --no-event-idx --tx-interrupts
+		--packed --indirect --tx-layout pages --ring 100
+		--packed --rx-split --ring 7
 	END
 }
 
