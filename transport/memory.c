@@ -273,3 +273,27 @@ void *memory_from_user(const struct memory *memory, uint64_t user, uint64_t len)
 	}
 	return NULL;
 }
+
+bool memory_to_guest(const struct memory *memory, const void *host, uint64_t *guest)
+{
+	for (size_t i = 0; i < memory->count; i++) {
+		const struct memory_region *region = &memory->region[i];
+		uintptr_t offset = (uintptr_t)host - (uintptr_t)region->host;
+
+		if (offset >= region->size)
+			continue;
+		*guest = region->guest + offset;
+		return true;
+	}
+	return false;
+}
+
+uint64_t memory_last(const struct memory *memory)
+{
+	const struct memory_region *last;
+
+	if (!memory->count)
+		return 0;
+	last = &memory->region[memory->count - 1];
+	return last->guest + last->size - 1;
+}

@@ -8,6 +8,7 @@
 #ifndef TRANSPORT_MEMORY_H
 #define TRANSPORT_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -80,5 +81,11 @@ int memory_read(struct memory *memory, uint64_t guest, void *buf, uint32_t len);
  * they are not all in one region.
  */
 void *memory_from_user(const struct memory *memory, uint64_t user, uint64_t len);
+
+/* The other way round. False where that is not the guest's memory. */
+bool memory_to_guest(const struct memory *memory, const void *host, uint64_t *guest);
+
+/* The last guest physical address of all; 0 when there is no memory. */
+uint64_t memory_last(const struct memory *memory);
 
 #endif

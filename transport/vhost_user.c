@@ -22,7 +22,8 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 {
 	*vu = (struct vhost_user){
 		.fd = -1,
-		.device_features = device_features | VHOST_USER_F_PROTOCOL_FEATURES,
+		.device_features = device_features | VHOST_USER_F_PROTOCOL_FEATURES |
+				   VHOST_USER_F_LOG_ALL,
 		.config = config,
 		.config_size = config_size,
 		.ops = ops,
@@ -30,6 +31,7 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 	};
 	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++)
 		vring_init(&vu->ring[i]);
+	dirty_log_init(&vu->log, &vu->memory);
 }
 
 static void close_fds(struct vhost_user_message *msg)
@@ -67,6 +69,7 @@ void vhost_user_detach(struct vhost_user *vu)
 	}
 	vu->ops->changed(vu->owner);
 	memory_unmap(&vu->memory);
+	dirty_log_free(&vu->log);
 	close_fds(&vu->message);
 	close(vu->fd);
 	vu->fd = -1;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dirty_log.h"
 #include "error.h"
 #include "memory.h"
 #include "vring.h"
@@ -39,7 +40,9 @@ enum vhost_user_request {
 	VHOST_USER_SET_OWNER,
 	VHOST_USER_RESET_OWNER,
 	VHOST_USER_SET_MEM_TABLE,
-	VHOST_USER_SET_VRING_NUM = 8,
+	VHOST_USER_SET_LOG_BASE,
+	VHOST_USER_SET_LOG_FD,
+	VHOST_USER_SET_VRING_NUM,
 	VHOST_USER_SET_VRING_ADDR,
 	VHOST_USER_SET_VRING_BASE,
 	VHOST_USER_GET_VRING_BASE,
@@ -61,8 +64,10 @@ enum vhost_user_request {
 
 #define VHOST_USER_F_VERSION_1	       (1ULL << 32) /* virtio's */
 #define VHOST_USER_F_PROTOCOL_FEATURES (1ULL << 30)
+#define VHOST_USER_F_LOG_ALL	       (1ULL << 26)
 /* Protocol features. */
 #define VHOST_USER_P_MQ		  (1ULL << 0)
+#define VHOST_USER_P_LOG_SHMFD	  (1ULL << 1)
 #define VHOST_USER_P_REPLY_ACK	  (1ULL << 3)
 #define VHOST_USER_P_CONFIG	  (1ULL << 9)
 #define VHOST_USER_P_RESET_DEVICE (1ULL << 13)
@@ -102,6 +107,7 @@ struct vhost_user {
 
 	uint64_t features, protocol_features; /* as the front-end accepted them */
 	struct memory memory;
+	struct dirty_log log;
 	struct vring ring[VHOST_USER_RINGS];
 
 	struct vhost_user_message message;

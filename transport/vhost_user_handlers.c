@@ -8,7 +8,7 @@
 
 #define PROTOCOL_FEATURES                                                 \
 	(VHOST_USER_P_MQ | VHOST_USER_P_REPLY_ACK | VHOST_USER_P_CONFIG | \
-	 VHOST_USER_P_RESET_DEVICE | VHOST_USER_P_MEM_SLOTS)
+	 VHOST_USER_P_RESET_DEVICE | VHOST_USER_P_MEM_SLOTS | VHOST_USER_P_LOG_SHMFD)
 
 /* Payloads, in the machine's own byte order. */
 struct config {
@@ -60,6 +60,7 @@ static int set_features(struct vhost_user *vu, struct vhost_user_message *msg,
 		return error_set(err, -EINVAL, "features 0x%llx were never offered",
 				 (unsigned long long)(features & ~vu->device_features));
 	vu->features = features;
+	vhost_user_follow_log(vu);
 	vu->ops->changed(vu->owner);
 	return 0;
 }
@@ -149,6 +150,10 @@ static const struct vhost_user_handler handlers[VHOST_USER_REQUESTS] = {
 				      sizeof(struct vhost_user_mem_table),
 				      MEMORY_TABLE_MAX, false,
 				      vhost_user_set_mem_table},
+	[VHOST_USER_SET_LOG_BASE] = {"SET_LOG_BASE", sizeof(struct vhost_user_log),
+				     sizeof(struct vhost_user_log), 1, true,
+				     vhost_user_set_log_base},
+	[VHOST_USER_SET_LOG_FD] = {"SET_LOG_FD", 0, 8, 1, false, vhost_user_set_log_fd},
 	[VHOST_USER_SET_VRING_NUM] = {"SET_VRING_NUM", STATE, 0, false,
 				      vhost_user_set_vring_num},
 	[VHOST_USER_SET_VRING_ADDR] = {"SET_VRING_ADDR",

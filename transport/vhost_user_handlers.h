@@ -45,6 +45,10 @@ struct vhost_user_mem_table {
 	struct memory_layout region[MEMORY_TABLE_MAX];
 };
 
+struct vhost_user_log {
+	uint64_t size, offset;
+};
+
 struct vhost_user_mem_reg {
 	uint64_t padding;
 	struct memory_layout region;
@@ -56,6 +60,13 @@ void vhost_user_put_u64(struct vhost_user_message *msg, uint64_t value);
 /* NULL where there is no ring of that number. */
 struct vring *vhost_user_find_ring(struct vhost_user *vu, uint32_t index,
 				   struct error *err);
+/*
+ * The message's descriptor, for events that this process is told of or tells. Nobody
+ * may block it through that, whatever it is. Negative errno.
+ */
+int vhost_user_take_event_fd(struct vhost_user_message *msg, const char *what,
+			     struct error *err);
+
 /* The owner is still to be told that something changed. */
 void vhost_user_stop_ring(struct vhost_user *vu, unsigned int index);
 
@@ -65,6 +76,10 @@ vhost_user_handle vhost_user_reset_device, vhost_user_set_vring_num,
 	vhost_user_set_vring_enable;
 
 vhost_user_handle vhost_user_set_mem_table, vhost_user_get_max_mem_slots,
-	vhost_user_add_mem_reg, vhost_user_rem_mem_reg;
+	vhost_user_add_mem_reg, vhost_user_rem_mem_reg, vhost_user_set_log_base,
+	vhost_user_set_log_fd;
+
+/* To be called when the features, or the log, have changed. */
+void vhost_user_follow_log(struct vhost_user *vu);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -101,4 +102,47 @@ int vhost_user_rem_mem_reg(struct vhost_user *vu, struct vhost_user_message *msg
 	if (ret == 0)
 		follow_rings(vu);
 	return ret;
+}
+
+void vhost_user_follow_log(struct vhost_user *vu)
+{
+	bool on = (vu->features & VHOST_USER_F_LOG_ALL) && vu->log.bits;
+
+	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++)
+		vring_set_log(&vu->ring[i], on ? &vu->log : NULL);
+}
+
+int vhost_user_set_log_base(struct vhost_user *vu, struct vhost_user_message *msg,
+			    struct error *err)
+{
+	struct vhost_user_log log;
+	int ret;
+
+	memcpy(&log, msg->payload, sizeof(log));
+	if (!(vu->protocol_features & VHOST_USER_P_LOG_SHMFD) || msg->fd_count != 1)
+		return error_set(err, -EPROTO,
+				 "%zu descriptors for the log, which LOG_SHMFD must "
+				 "have been negotiated for",
+				 msg->fd_count);
+	ret = dirty_log_map(&vu->log, msg->fds[0], log.size, log.offset, err);
+	if (ret < 0)
+		return ret;
+	vhost_user_follow_log(vu);
+	vhost_user_put_u64(msg, 0);
+	return 0;
+}
+
+int vhost_user_set_log_fd(struct vhost_user *vu, struct vhost_user_message *msg,
+			  struct error *err)
+{
+	int fd = -1;
+
+	if (msg->fd_count)
+		fd = vhost_user_take_event_fd(msg, "the log", err);
+	if (msg->fd_count && fd < 0)
+		return fd;
+	if (vu->log.call_fd >= 0)
+		close(vu->log.call_fd);
+	vu->log.call_fd = fd;
+	return 0;
 }

@@ -11,6 +11,7 @@
 enum {
 	RING_FD_INDEX = 0xff,
 	RING_FD_NONE = 0x100,
+	VRING_F_LOG = 1, /* flags of SET_VRING_ADDR */
 };
 
 void vhost_user_stop_ring(struct vhost_user *vu, unsigned int index)
@@ -83,6 +84,8 @@ int vhost_user_set_vring_addr(struct vhost_user *vu, struct vhost_user_message *
 	next.desc_user = addr.desc;
 	next.avail_user = addr.avail;
 	next.used_user = addr.used;
+	next.log_guest = addr.log;
+	next.log_used = addr.flags & VRING_F_LOG;
 	/* Else this is checked at the start: the memory may come after it. */
 	if (vring_is_resolved(ring)) {
 		ret = vring_resolve(&next, &vu->memory, err);
@@ -90,6 +93,7 @@ int vhost_user_set_vring_addr(struct vhost_user *vu, struct vhost_user_message *
 			return ret;
 	}
 	*ring = next;
+	vring_set_log(ring, ring->log);
 	return 0;
 }
 
@@ -131,17 +135,33 @@ int vhost_user_get_vring_base(struct vhost_user *vu, struct vhost_user_message *
 	return 0;
 }
 
+int vhost_user_take_event_fd(struct vhost_user_message *msg, const char *what,
+			     struct error *err)
+{
+	struct stat st;
+	int flags;
+
+	/* With its own end of the connection held here, its death went unnoticed. */
+	if (fstat(msg->fds[0], &st) == 0 && S_ISSOCK(st.st_mode))
+		return error_set(err, -EINVAL, "the descriptor for %s is a socket",
+				 what);
+	flags = fcntl(msg->fds[0], F_GETFL);
+	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_set(err, -errno,
+				 "the descriptor for %s cannot be used: %s", what,
+				 strerror(errno));
+	return steal_fd(&msg->fds[0]);
+}
+
 /*
  * Finds the ring of a message with at most one descriptor, which goes to *fd (-1:
- * none). Nobody may block this process through it, whatever it is.
+ * none).
  */
 static struct vring *take_ring_fd(struct vhost_user *vu, struct vhost_user_message *msg,
 				  unsigned int *index, int *fd, struct error *err)
 {
 	uint64_t value = vhost_user_get_u64(msg);
 	struct vring *ring;
-	struct stat st;
-	int flags;
 
 	*index = value & RING_FD_INDEX;
 	*fd = -1;
@@ -155,20 +175,8 @@ static struct vring *take_ring_fd(struct vhost_user *vu, struct vhost_user_messa
 	}
 	if (value & RING_FD_NONE)
 		return ring;
-	/* With its own end of the connection held here, its death went unnoticed. */
-	if (fstat(msg->fds[0], &st) == 0 && S_ISSOCK(st.st_mode)) {
-		error_set(err, -EINVAL, "the descriptor for ring %u is a socket",
-			  *index);
-		return NULL;
-	}
-	flags = fcntl(msg->fds[0], F_GETFL);
-	if (flags < 0 || fcntl(msg->fds[0], F_SETFL, flags | O_NONBLOCK) < 0) {
-		error_set(err, -errno, "the descriptor for ring %u cannot be used: %s",
-			  *index, strerror(errno));
-		return NULL;
-	}
-	*fd = steal_fd(&msg->fds[0]);
-	return ring;
+	*fd = vhost_user_take_event_fd(msg, "a ring", err);
+	return *fd < 0 ? NULL : ring;
 }
 
 int vhost_user_set_vring_kick(struct vhost_user *vu, struct vhost_user_message *msg,

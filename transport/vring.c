@@ -68,6 +68,7 @@ static int start(struct vring *ring, const struct memory *memory, uint64_t featu
 		return ret;
 	}
 	ring->started = true;
+	vring_set_log(ring, ring->log);
 	return 0;
 }
 
@@ -107,6 +108,18 @@ void vring_stop(struct vring *ring)
 	vring_suspend(ring);
 	vring_packed_stop(ring);
 	ring->started = false;
+}
+
+/* Who ran the ring before may have died between a write and its mark. */
+void vring_set_log(struct vring *ring, struct dirty_log *log)
+{
+	ring->log = log;
+	if (!log || !vring_is_resolved(ring))
+		return;
+	if (ring->is_packed)
+		vring_packed_log(ring);
+	else
+		vring_split_log(ring);
 }
 
 uint32_t vring_position(const struct vring *ring)
@@ -190,8 +203,23 @@ void vring_unpop(struct vring *ring, unsigned int count)
 		vring_split_unpop(ring, count);
 }
 
+static void log_chain(struct dirty_log *log, const struct vring_chain *chain,
+		      size_t len)
+{
+	const struct iovec *iov = chain->iov + chain->n_read;
+
+	for (size_t i = 0; len && i < chain->n_write; i++) {
+		size_t part = iov[i].iov_len < len ? iov[i].iov_len : len;
+
+		dirty_log_mark_host(log, iov[i].iov_base, part);
+		len -= part;
+	}
+}
+
 void vring_push(struct vring *ring, const struct vring_chain *chain, uint32_t len)
 {
+	if (ring->log)
+		log_chain(ring->log, chain, len);
 	if (ring->is_packed)
 		vring_packed_push(ring, chain, len);
 	else
@@ -216,6 +244,8 @@ void vring_commit(struct vring *ring)
 		ring->signalled = true;
 		write_event(ring->call_fd);
 	}
+	if (ring->log)
+		dirty_log_tell(ring->log);
 }
 
 bool vring_wait(struct vring *ring)

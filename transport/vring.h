@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "dirty_log.h"
 #include "error.h"
 #include "memory.h"
 
@@ -133,8 +134,11 @@ struct vring {
 	uint64_t desc_user, avail_user, used_user;
 	uint32_t base; /* where it stands while it is stopped: vring_position() */
 	bool has_base;
+	uint64_t log_guest; /* the used part's address in the log of dirty pages */
+	bool log_used;	    /* VHOST_VRING_F_LOG: that part is logged, too */
 	int kick_fd, call_fd, err_fd; /* -1: none. Owned. */
 	bool enabled;
+	struct dirty_log *log;	     /* NULL: writes are not logged */
 	struct vring_record *record; /* the caller's; may be NULL */
 
 	/* While it is started. */
@@ -175,6 +179,9 @@ int vring_resume(struct vring *ring, const struct memory *memory, uint64_t featu
 		 struct error *err);
 void vring_stop(struct vring *ring);
 
+/* From now on what is written is logged, or (NULL) not. */
+void vring_set_log(struct vring *ring, struct dirty_log *log);
+
 /*
  * Where the ring stands, as vhost-user's VRING_BASE has it: a split ring's index
  * of the next chain; a packed ring's place of the next chain (bits 0 to 14, 15 is
@@ -202,7 +209,10 @@ int vring_pop(struct vring *ring, struct memory *memory, struct iovec *iov, size
 /* Puts the count chains taken last, and not given back, where they were. */
 void vring_unpop(struct vring *ring, unsigned int count);
 
-/* Gives a chain back, of which len bytes were written. Seen with vring_commit(). */
+/*
+ * Gives a chain back, of which the first len bytes to be written were. The chain's
+ * iov must still be as it was. The guest sees it with vring_commit().
+ */
 void vring_push(struct vring *ring, const struct vring_chain *chain, uint32_t len);
 
 /* Publishes what was given back and interrupts the guest if it wants that. */

@@ -19,6 +19,13 @@ static inline void vring_store16(uint16_t *p, uint16_t value, int order)
 	__atomic_store_n(p, htole16(value), order);
 }
 
+/* Logs a write into the used part (of a packed ring: the device's area). */
+static inline void vring_log_used(struct vring *ring, uint64_t offset, uint64_t len)
+{
+	if (ring->log && ring->log_used)
+		dirty_log_mark(ring->log, ring->log_guest + offset, len);
+}
+
 /* One part of a ring, which must be in one piece. NULL and an error else. */
 void *vring_resolve_part(const struct memory *memory, uint64_t user, uint64_t len,
 			 unsigned int align, const char *what, struct error *err);
@@ -63,6 +70,8 @@ bool vring_split_commit(struct vring *ring);
 bool vring_split_wait(struct vring *ring);
 void vring_split_quiet(struct vring *ring);
 uint32_t vring_split_position(const struct vring *ring);
+/* All that the device may have written of the ring. */
+void vring_split_log(struct vring *ring);
 
 int vring_packed_resolve(struct vring *ring, const struct memory *memory,
 			 struct error *err);
@@ -77,5 +86,6 @@ bool vring_packed_commit(struct vring *ring);
 bool vring_packed_wait(struct vring *ring);
 void vring_packed_quiet(struct vring *ring);
 uint32_t vring_packed_position(const struct vring *ring);
+void vring_packed_log(struct vring *ring);
 
 #endif

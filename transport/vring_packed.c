@@ -123,6 +123,8 @@ static void write_desc(struct vring *ring, struct vring_place place, uint32_t i,
 	desc->id = htole16(ring->packed.record->entry[i].id);
 	desc->len = htole32(len);
 	vring_store16(&desc->flags, flags, order);
+	if (ring->log && ring->log_used)
+		dirty_log_mark_host(ring->log, desc, sizeof(*desc));
 }
 
 static void note(struct vring_record *record, struct vring_place used, uint32_t batch)
@@ -388,8 +390,10 @@ static void tell(struct vring *ring, uint16_t flags)
 {
 	struct vring_packed *p = &ring->packed;
 
-	if (p->told_flags != flags)
-		vring_store16(&p->device->flags, flags, __ATOMIC_RELEASE);
+	if (p->told_flags == flags)
+		return;
+	vring_store16(&p->device->flags, flags, __ATOMIC_RELEASE);
+	vring_log_used(ring, offsetof(struct vring_event, flags), 2);
 	p->told_flags = flags;
 }
 
@@ -400,6 +404,7 @@ bool vring_packed_wait(struct vring *ring)
 	if (ring->event_idx) {
 		vring_store16(&p->device->place, place_encode(p->next),
 			      __ATOMIC_RELAXED);
+		vring_log_used(ring, offsetof(struct vring_event, place), 2);
 		tell(ring, VRING_EVENT_PLACE);
 	} else {
 		tell(ring, VRING_EVENT_ENABLE);
@@ -413,4 +418,13 @@ bool vring_packed_wait(struct vring *ring)
 void vring_packed_quiet(struct vring *ring)
 {
 	tell(ring, VRING_EVENT_DISABLE);
+}
+
+/* log_guest is the device's area; the descriptors are the guest's own memory. */
+void vring_packed_log(struct vring *ring)
+{
+	vring_log_used(ring, 0, sizeof(struct vring_event));
+	if (ring->log_used)
+		dirty_log_mark_host(ring->log, ring->packed.desc,
+				    sizeof(struct vring_packed_desc) * ring->num);
 }

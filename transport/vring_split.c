@@ -196,6 +196,7 @@ void vring_split_push(struct vring *ring, const struct vring_chain *chain, uint3
 
 	elem->id = htole32(chain->head);
 	elem->len = htole32(len);
+	vring_log_used(ring, 4 + 8 * (s->next_used % ring->num), sizeof(*elem));
 	s->next_used++;
 }
 
@@ -222,6 +223,7 @@ bool vring_split_commit(struct vring *ring)
 	if (s->told_used == s->next_used)
 		return false;
 	vring_store16(s->used + RING_IDX, s->next_used, __ATOMIC_RELEASE);
+	vring_log_used(ring, 2, 2);
 	s->told_used = s->next_used;
 	/* The index must be out before the guest's wish is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -235,10 +237,13 @@ bool vring_split_wait(struct vring *ring)
 {
 	struct vring_split *s = &ring->split;
 
-	if (ring->event_idx)
+	if (ring->event_idx) {
 		vring_store16(avail_event(ring), s->next_avail, __ATOMIC_RELAXED);
-	else
+		vring_log_used(ring, 4 + 8ULL * ring->num, 2);
+	} else {
 		vring_store16(s->used + RING_FLAGS, 0, __ATOMIC_RELAXED);
+		vring_log_used(ring, 0, 2);
+	}
 	/* The wish must be out before the guest's index is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return vring_load16(s->avail + RING_IDX, __ATOMIC_ACQUIRE) != s->next_avail;
@@ -246,7 +251,14 @@ bool vring_split_wait(struct vring *ring)
 
 void vring_split_quiet(struct vring *ring)
 {
-	if (!ring->event_idx)
-		vring_store16(ring->split.used + RING_FLAGS, VRING_USED_NO_NOTIFY,
-			      __ATOMIC_RELAXED);
+	if (ring->event_idx)
+		return;
+	vring_store16(ring->split.used + RING_FLAGS, VRING_USED_NO_NOTIFY,
+		      __ATOMIC_RELAXED);
+	vring_log_used(ring, 0, 2);
+}
+
+void vring_split_log(struct vring *ring)
+{
+	vring_log_used(ring, 0, 6 + 8ULL * ring->num);
 }
