@@ -25,6 +25,10 @@
 	(F_STREAM | F_SEQPACKET | F_NO_IMPLIED_STREAM | VRING_F_INDIRECT_DESC | \
 	 VRING_F_EVENT_IDX | VRING_F_PACKED | VHOST_USER_F_VERSION_1)
 
+enum {
+	RATE_BURST = 10, /* so much of a second's bytes may go at once */
+};
+
 static int watch_kick(void *owner, unsigned int index, int kick_fd)
 {
 	struct device *dev = owner;
@@ -86,7 +90,7 @@ static void start(struct device *dev)
 	dev->told_down = false;
 	dev->tx_pending = true;
 	dev->tx_blocked = false;
-	dev->rx_starved = false;
+	dev->rx_starved = dev->rx_armed = false;
 	vring_quiet(rx);
 	log_info("the guest's driver is up");
 }
@@ -144,6 +148,11 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 	vhost_user_init(&dev->front, DEVICE_FEATURES, dev->config, sizeof(dev->config),
 			&front_ops, dev);
 	device_tick(dev);
+	bucket_init(&dev->connects, limits->connect_rate, limits->connect_rate,
+		    dev->now);
+	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++)
+		bucket_init(&dev->tokens[ring], limits->rate, limits->rate / RATE_BURST,
+			    dev->now);
 	/* Memory that is touched when a message needs it. */
 	dev->bounce = malloc(MESSAGES_LONGEST);
 	if (!dev->bounce)
@@ -229,7 +238,7 @@ void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 	if (index == DEVICE_TX)
 		dev->tx_pending = true;
 	else if (index == DEVICE_RX)
-		dev->rx_starved = false;
+		dev->rx_armed = false;
 }
 
 void device_break(struct device *dev, enum device_ring ring, const struct error *why)
@@ -408,6 +417,25 @@ void device_tick(struct device *dev)
 	dev->now = loop_now();
 }
 
+bool device_has_tokens(struct device *dev, enum device_ring ring)
+{
+	bool ready = bucket_ready(&dev->tokens[ring], dev->now);
+
+	if (!ready && !dev->no_tokens[ring]) {
+		dev->conns.common.stats.rate_stalls++;
+		log_limited(LOG_LEVEL_INFO, "bytes %s the guest wait: --rate",
+			    ring == DEVICE_RX ? "to" : "from");
+	}
+	dev->no_tokens[ring] = !ready;
+	return ready;
+}
+
+/* Whether the transmit ring may be looked at; when it may is told otherwise. */
+static bool wants_tx(const struct device *dev)
+{
+	return dev->tx_pending && !dev->tx_blocked && !dev->no_tokens[DEVICE_TX];
+}
+
 bool device_run(struct device *dev)
 {
 	bool more = false;
@@ -419,9 +447,13 @@ bool device_run(struct device *dev)
 		return dev->front_pending;
 	if (roll_has_lost(&dev->roll))
 		device_reset_lost(dev);
-	if (dev->tx_pending && !dev->tx_blocked)
+	if (dev->no_tokens[DEVICE_RX])
+		device_has_tokens(dev, DEVICE_RX);
+	if (dev->no_tokens[DEVICE_TX])
+		device_has_tokens(dev, DEVICE_TX);
+	if (wants_tx(dev))
 		more = from_guest_run(dev);
-	if (!dev->broken && !dev->rx_starved)
+	if (!dev->broken && !dev->rx_armed)
 		more |= to_guest_run(dev);
 	/* The last ones are crossed out, or the next ones told, in the next turn. */
 	if (roll_has_lost(&dev->roll) && !dev->strays)
@@ -431,17 +463,26 @@ bool device_run(struct device *dev)
 
 bool device_arm(struct device *dev)
 {
-	if (!dev->running || dev->broken || !dev->tx_pending || dev->tx_blocked)
+	if (!dev->running || dev->broken)
 		return false;
-	dev->tx_pending = vring_wait(&dev->front.ring[DEVICE_TX]);
-	return dev->tx_pending;
+	if (wants_tx(dev))
+		dev->tx_pending = vring_wait(&dev->front.ring[DEVICE_TX]);
+	if (dev->rx_starved && !dev->rx_armed)
+		dev->rx_armed = !vring_wait(&dev->front.ring[DEVICE_RX]);
+	return wants_tx(dev) || (dev->rx_starved && !dev->rx_armed);
 }
 
 int device_timeout(const struct device *dev)
 {
 	const struct conn *first = timers_first(&dev->timers);
+	int least = -1;
 
-	if (!first)
-		return -1;
-	return first->deadline > dev->now ? (int)(first->deadline - dev->now) : 0;
+	if (first)
+		least = first->deadline > dev->now ? (int)(first->deadline - dev->now)
+						   : 0;
+	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++) {
+		if (dev->no_tokens[ring])
+			least = loop_sooner(least, bucket_wait(&dev->tokens[ring]));
+	}
+	return least;
 }

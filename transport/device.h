@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <sys/queue.h>
 
+#include "bucket.h"
 #include "conn_table.h"
 #include "keeper.h"
 #include "error.h"
@@ -57,6 +58,8 @@ struct device {
 	bool tx_pending;    /* the guest may send without a kick: to be looked at */
 	bool tx_blocked;    /* it has, but its answer has to wait for room */
 	bool rx_starved;    /* something is to be sent, and the guest gave no buffer */
+	bool rx_armed;	    /* it says so, by a kick, when it gives one */
+	bool worked;	    /* packets went one way or the other */
 	bool suspended;	    /* stopped, and may go on where it was */
 	bool told_down;	    /* it was logged that a host program found no guest */
 	uint32_t rx_at, tx_at; /* where it was */
@@ -67,6 +70,9 @@ struct device {
 	struct conn_list control; /* those with packets of their own to send */
 	struct conn_list ready;	  /* those with bytes to send */
 	struct timers timers;
+	struct bucket connects;	 /* what limits.connect_rate allows */
+	struct bucket tokens[2]; /* what limits.rate allows on each ring, in bytes */
+	bool no_tokens[2];	 /* it was found, and counted, that there are none */
 
 	gid_t privileged_group; /* its members get privileged ports, as root does */
 	struct packet stray[DEVICE_STRAYS_MAX];
@@ -125,6 +131,9 @@ void device_detach(struct device *dev);
 void device_reset_lost(struct device *dev);
 
 /* For from_guest.c and to_guest.c. */
+
+/* Whether the limit lets bytes pass on the ring. */
+bool device_has_tokens(struct device *dev, enum device_ring ring);
 
 /* Puts a connection that something happened to into the lists it belongs in. */
 void device_settle(struct device *dev, struct conn *conn);

@@ -116,6 +116,13 @@ void doors_leave(struct doors *doors)
 		listener_leave(&doors->door[i].listener);
 }
 
+/* What waits there waits on, and is not reported all the time. */
+static void rest(struct doors *doors, struct door *door, int ms)
+{
+	loop_remove(doors->loop, door->listener.fd);
+	door->retry_at = loop_now() + (uint64_t)ms;
+}
+
 void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 {
 	struct door *door;
@@ -124,8 +131,18 @@ void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 		return;
 	door = &doors->door[number];
 	for (int i = 0; i < ACCEPTS; i++) {
-		int fd = listener_accept(&door->listener);
+		int fd;
 
+		if (!bucket_ready(&dev->connects, dev->now)) {
+			dev->conns.common.stats.accept_stalls++;
+			log_limited(LOG_LEVEL_WARNING,
+				    "those who connect to %s have to wait: "
+				    "--connect-rate",
+				    door->listener.name);
+			rest(doors, door, bucket_wait(&dev->connects));
+			return;
+		}
+		fd = listener_accept(&door->listener);
 		if (fd == -EAGAIN)
 			return;
 		if (fd == -ECONNABORTED)
@@ -134,8 +151,7 @@ void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 			/* The shortage stays reported: not to spin, look later. */
 			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
 				    door->listener.name, strerror(-fd));
-			loop_remove(doors->loop, door->listener.fd);
-			door->retry_at = loop_now() + RETRY_MS;
+			rest(doors, door, RETRY_MS);
 			return;
 		}
 		incoming_accept(dev, fd, door->origin, door->type, door->port);

@@ -42,6 +42,13 @@ static bool on_request(struct device *dev, const struct packet *packet)
 	if (dev->strays == DEVICE_STRAYS_MAX)
 		return false;
 	dev->conns.common.stats.asked_by_guest++;
+	if (!bucket_ready(&dev->connects, dev->now)) {
+		log_limited(LOG_LEVEL_WARNING,
+			    "the guest connects too often: one more is refused; "
+			    "--connect-rate allows more");
+		return refuse(dev, packet, RESET_CONNECT_RATE);
+	}
+	bucket_take(&dev->connects, 1);
 	if (outgoing_begin(dev, packet, &reason) == 0)
 		return true;
 	return reason == RESET_REASONS ? queue_reset(dev, packet)
@@ -133,6 +140,7 @@ static enum outcome deliver(struct device *dev, struct conn *conn,
 {
 	size_t n;
 
+	bucket_take(&dev->tokens[DEVICE_TX], packet->len);
 	if (conn_gather(conn, packet)) {
 		add(dev, conn, chain, packet->len);
 		return KEPT;
@@ -246,11 +254,13 @@ bool from_guest_run(struct device *dev)
 	int budget = TURN_PACKETS;
 
 	vring_quiet(tx);
-	while (budget && take(dev))
+	while (budget && device_has_tokens(dev, DEVICE_TX) && take(dev))
 		budget--;
 	if (dev->broken)
 		return false;
 	flush(dev);
 	vring_commit(tx);
+	if (budget < TURN_PACKETS)
+		dev->worked = true;
 	return !budget;
 }

@@ -35,6 +35,7 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 		close(fd);
 		return;
 	}
+	bucket_take(&dev->connects, 1);
 	conn = device_new_conn(dev, type);
 	if (!conn) {
 		close(fd);

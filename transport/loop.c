@@ -63,10 +63,22 @@ int loop_wait(struct loop *loop, struct loop_event events[static LOOP_EVENTS_MAX
 	return n;
 }
 
-uint64_t loop_now(void)
+uint64_t loop_now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+uint64_t loop_now(void)
+{
+	return loop_now_us() / 1000 + 1;
+}
+
+int loop_sooner(int a, int b)
+{
+	if (a < 0 || (b >= 0 && b < a))
+		return b;
+	return a;
 }

@@ -61,5 +61,10 @@ int loop_wait(struct loop *loop, struct loop_event events[static LOOP_EVENTS_MAX
 
 /* Milliseconds of the monotonic clock; never 0. */
 uint64_t loop_now(void);
+/* Microseconds of it. */
+uint64_t loop_now_us(void);
+
+/* The earlier of two timeouts, of which -1 is never. */
+int loop_sooner(int a, int b);
 
 #endif

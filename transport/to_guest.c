@@ -37,6 +37,7 @@ void to_guest_put(struct device *dev, const struct vring_chain *chain,
 {
 	uint8_t header[PACKET_HEADER_SIZE];
 
+	dev->worked = true;
 	packet->dst_cid = dev->rules.guest_cid;
 	packet_encode(packet, header);
 	iov_write(chain->iov + chain->n_read, chain->n_write, 0, header,
@@ -176,6 +177,7 @@ static enum to_guest_outcome send_data(struct device *dev, struct conn *conn)
 	msg.msg_iovlen = batch.payload_pieces;
 	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
 	if (n > 0) {
+		bucket_take(&dev->tokens[DEVICE_RX], n);
 		put_batch(dev, conn, &batch, n);
 		/*
 		 * That was all: what comes later makes an edge of its own. Where
@@ -213,7 +215,8 @@ static enum to_guest_outcome send_some(struct device *dev, bool *more)
 		if (outcome == TO_GUEST_SENT)
 			outcome = send_control(dev);
 		conn = TAILQ_FIRST(&dev->ready);
-		if (outcome != TO_GUEST_SENT || !conn)
+		if (outcome != TO_GUEST_SENT || !conn ||
+		    !device_has_tokens(dev, DEVICE_RX))
 			return outcome;
 		outcome =
 			conn->messages ? message_out(dev, conn) : send_data(dev, conn);
@@ -233,21 +236,20 @@ bool to_guest_run(struct device *dev)
 	struct vring *rx = &dev->front.ring[DEVICE_RX];
 	bool more = false, blocked = dev->tx_blocked;
 
+	dev->rx_starved = false;
 	if (!dev->strays && TAILQ_EMPTY(&dev->control) && TAILQ_EMPTY(&dev->ready))
 		return false;
 	switch (send_some(dev, &more)) {
 	case TO_GUEST_BROKEN:
 		return false;
 	case TO_GUEST_STARVED:
-		vring_commit(rx);
-		more = vring_wait(rx);
-		dev->rx_starved = !more;
+		dev->rx_starved = true;
 		break;
 	case TO_GUEST_SENT:
-		vring_commit(rx);
 		vring_quiet(rx);
 		break;
 	}
+	vring_commit(rx);
 	/* Room for answers lets a transmit ring that waited for it go on. */
 	return more || (blocked && !dev->tx_blocked);
 }

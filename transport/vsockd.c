@@ -36,6 +36,8 @@ struct vsockd {
 	bool stop;
 	bool leave; /* everything, to the next process */
 	struct state state;
+	uint32_t busy_poll; /* µs */
+	uint64_t worked_at; /* loop_now_us() of the last turn with something to do */
 	struct device device;
 };
 
@@ -227,25 +229,37 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 	return ret;
 }
 
-static int sooner(int a, int b)
-{
-	if (a < 0 || (b >= 0 && b < a))
-		return b;
-	return a;
-}
-
 static int timeout_of(const struct vsockd *d, bool more)
 {
 	if (more)
 		return 0;
-	return sooner(sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
-		      device_timeout(&d->device));
+	return loop_sooner(
+		loop_sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
+		device_timeout(&d->device));
+}
+
+/*
+ * Whether to look again at once, although there was nothing more to do: it is not
+ * long since there was.
+ */
+static bool spins(struct vsockd *d, int events)
+{
+	uint64_t now;
+
+	if (!d->busy_poll)
+		return false;
+	now = loop_now_us();
+	if (events || d->device.worked)
+		d->worked_at = now;
+	d->device.worked = false;
+	return now - d->worked_at < d->busy_poll;
 }
 
 static int serve(struct vsockd *d, struct error *err)
 {
 	struct loop_event events[LOOP_EVENTS_MAX];
 	bool more = false;
+	int ret;
 
 	while (!d->stop) {
 		int n = loop_wait(&d->loop, events, timeout_of(d, more));
@@ -258,10 +272,10 @@ static int serve(struct vsockd *d, struct error *err)
 			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
 				handlers[events[i].type](d, &events[i]);
 		}
-		n = doors_run(&d->doors, err);
-		if (n < 0)
-			return n;
-		more = device_run(&d->device) || device_arm(&d->device);
+		ret = doors_run(&d->doors, err);
+		if (ret < 0)
+			return ret;
+		more = device_run(&d->device) || spins(d, n) || device_arm(&d->device);
 	}
 	return 0;
 }
@@ -291,6 +305,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		.connect = options->connect,
 		.forward_cid = options->forward_cid,
 	};
+	d->busy_poll = options->busy_poll;
 	raise_file_limit(options->limits.max_connections);
 	store_init();
 	ret = notify_init(err);
