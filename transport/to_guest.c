@@ -38,6 +38,7 @@ void to_guest_put(struct device *dev, const struct vring_chain *chain,
 	uint8_t header[PACKET_HEADER_SIZE];
 
 	dev->worked = true;
+	bucket_take(&dev->tokens[DEVICE_RX], packet->len);
 	packet->dst_cid = dev->rules.guest_cid;
 	packet_encode(packet, header);
 	iov_write(chain->iov + chain->n_read, chain->n_write, 0, header,
@@ -177,7 +178,6 @@ static enum to_guest_outcome send_data(struct device *dev, struct conn *conn)
 	msg.msg_iovlen = batch.payload_pieces;
 	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
 	if (n > 0) {
-		bucket_take(&dev->tokens[DEVICE_RX], n);
 		put_batch(dev, conn, &batch, n);
 		/*
 		 * That was all: what comes later makes an edge of its own. Where
