@@ -102,6 +102,9 @@ struct guest {
 	bool use_indirect;
 };
 
+/* Whom the daemons that are started belong to; 0: to the test. */
+static uid_t front_uid __attribute__((unused));
+
 static inline uint64_t now_ms(void)
 {
 	struct timespec t;
@@ -217,6 +220,7 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 
 	strcpy(g->dir, "/tmp/vsockd-test-XXXXXX");
 	assert_non_null(mkdtemp(g->dir));
+	assert_int_equal(front_uid ? chown(g->dir, front_uid, front_uid) : 0, 0);
 	snprintf(g->vhost_user, sizeof(g->vhost_user), "%s/vu", g->dir);
 	snprintf(g->uds, sizeof(g->uds), "%s/v", g->dir);
 	snprintf(g->log, sizeof(g->log), "%s/log", g->dir);
@@ -251,6 +255,9 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 			options.limits = (struct limits)LIMITS_DEFAULT;
 		options.vhost_user = g->vhost_user;
 		options.uds = g->uds;
+		if (front_uid && (setresgid(front_uid, front_uid, front_uid) ||
+				  setresuid(front_uid, front_uid, front_uid)))
+			_exit(3);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out, STDERR_FILENO);
 		log_init("test", true);
