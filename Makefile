@@ -128,6 +128,9 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
 		$(shell pkg-config --libs cmocka libprotobuf-c jansson)
 
+# This one kills the program itself.
+$(O)/tests/unit/test_survive: $(O)/vsockd
+
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c
 SHIM   := -Itests/fuzz/shim -Ikmod-upcall

@@ -91,13 +91,14 @@ static uint32_t find_same(const struct keeper *keeper, int fd)
 
 static void keep(struct keeper *keeper, int fd)
 {
-	uint32_t number = find_same(keeper, fd);
 	char name[STORE_NAME_MAX];
+	uint32_t number;
 
-	/* What had that descriptor's number was closed. */
+	/* What had this descriptor's number was closed. */
 	for (size_t i = 0; i < keeper->count; i++)
 		if (keeper->kept[i].fd == fd)
 			keeper->kept[i].fd = -1;
+	number = find_same(keeper, fd);
 	if (!number) {
 		number = ++keeper->record.next_number;
 		if (!store_put(keeper_name(number, name), fd))

@@ -14,7 +14,9 @@
 #include "amount.h"
 #include "error.h"
 #include "limits.h"
+#include "holder.h"
 #include "log.h"
+#include "notify.h"
 #include "peer.h"
 #include "vsockd.h"
 
@@ -56,6 +58,10 @@ static const char usage[] =
 	"                     and for all, new connections and bytes a second (0: "
 	"none)\n"
 	"  --busy-poll USEC   look for work for so long before going to sleep\n"
+	"  --no-hold          without the small parent that starts the daemon again "
+	"when "
+	"it\n"
+	"                     dies, where there is no service manager to do so\n"
 	"  --verbose          log connections and vhost-user messages\n"
 	"  --version, --help\n";
 
@@ -74,6 +80,7 @@ enum option_id {
 	OPT_CONNECT_RATE,
 	OPT_RATE,
 	OPT_BUSY_POLL,
+	OPT_NO_HOLD,
 	OPT_VERBOSE,
 	OPT_VERSION,
 	OPT_HELP,
@@ -94,6 +101,7 @@ static const struct option long_options[] = {
 	{"connect-rate", required_argument, NULL, OPT_CONNECT_RATE},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"busy-poll", required_argument, NULL, OPT_BUSY_POLL},
+	{"no-hold", no_argument, NULL, OPT_NO_HOLD},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -129,7 +137,10 @@ static uint32_t parse_cid(const char *text)
 static gid_t parse_group(const char *name)
 {
 	const struct group *group = getgrnam(name);
+	uint64_t number;
 
+	if (!group && amount_parse(name, 0, INT32_MAX, &number) == 0)
+		return (gid_t)number;
 	if (!group)
 		refuse("--privileged-group %s: there is no such group", name);
 	return group->gr_gid;
@@ -240,6 +251,9 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 			options->busy_poll =
 				(uint32_t)parse_amount("--busy-poll", 0, BUSY_POLL_MAX);
 			break;
+		case OPT_NO_HOLD:
+			options->no_hold = true;
+			break;
 		case OPT_VERBOSE:
 			verbose = true;
 			break;
@@ -275,9 +289,15 @@ int main(int argc, char **argv)
 
 	snprintf(tag, sizeof(tag), "cid %u", options.cid);
 	log_init(tag, verbose);
-	status = vsockd_run(&options, &err) < 0 ? EXIT_RUNTIME : 0;
-	if (status)
+	/* A manager, or a holder, that started this process sees to the next one. */
+	if (options.no_hold || getenv("NOTIFY_SOCKET") || getenv(NOTIFY_HOLDER_ENV))
+		status = vsockd_run(&options, &err);
+	else
+		status = holder_run(argv, &err);
+	if (status < 0) {
 		log_error("%s", err.text);
+		status = EXIT_RUNTIME;
+	}
 	maps_free(&options.listen);
 	maps_free(&options.connect);
 	return status;

@@ -5,6 +5,7 @@
 #ifndef TRANSPORT_VSOCKD_H
 #define TRANSPORT_VSOCKD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -21,6 +22,7 @@ struct vsockd_options {
 	uint32_t forward_cid;	/* or 0 */
 	gid_t privileged_group; /* or PEER_NO_GROUP */
 	struct limits limits;
+	bool no_hold;	    /* main()'s: run without a holder */
 	uint32_t busy_poll; /* µs to look for work before sleeping */
 };
 

@@ -90,7 +90,7 @@ stalls_alone() { # stalls_alone PORT
 	exec 9>"$BATS_TEST_TMPDIR/go"
 	eventually test -s "$BATS_TEST_TMPDIR/out"
 	hybrid echo "$(sock)" 5002 1000000
-	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	pid=$(vsockd_worker)
 	rss=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")
 	[ "$rss" -lt 16384 ]
 	echo >&9
@@ -122,7 +122,7 @@ stalls_alone() { # stalls_alone PORT
 }
 
 @test "two hundred connections opened and closed leave no descriptor behind" {
-	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	pid=$(vsockd_worker)
 	before=$(ls "/proc/$pid/fd" | wc -l)
 	for _ in 1 2 3 4; do
 		hybrid many "$(sock)" 5002 50
