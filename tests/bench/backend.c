@@ -171,24 +171,6 @@ void backend_found(struct backend *backend, pid_t pid)
 		backend->pid = pid;
 }
 
-void backend_end(struct backend *backend)
-{
-	int status, waited = 0;
-
-	if (!backend->dir[0])
-		return;
-	kill(backend->pid, SIGTERM);
-	while (waitpid(backend->pid, &status, WNOHANG) == 0) {
-		if (++waited == END_PATIENCE_MS) {
-			fprintf(stderr, "vsock-ring: the back-end does not end\n");
-			kill(backend->pid, SIGKILL);
-		}
-		usleep(1000);
-	}
-	remove_dir(backend->dir);
-	list_live(backend, NULL);
-}
-
 /* The process and its descendants. */
 static size_t family(pid_t pid, pid_t *members, size_t count)
 {
@@ -216,6 +198,30 @@ static size_t family(pid_t pid, pid_t *members, size_t count)
 	}
 	fclose(f);
 	return count;
+}
+
+void backend_end(struct backend *backend)
+{
+	pid_t members[FAMILY_MAX];
+	int status, waited = 0;
+	size_t count;
+
+	if (!backend->dir[0])
+		return;
+	count = family(backend->pid, members, 0);
+	kill(backend->pid, SIGTERM);
+	while (waitpid(backend->pid, &status, WNOHANG) == 0) {
+		if (++waited == END_PATIENCE_MS) {
+			fprintf(stderr, "vsock-ring: the back-end does not end\n");
+			kill(backend->pid, SIGKILL);
+		}
+		usleep(1000);
+	}
+	/* A tracer, say, may leave behind what it traced. */
+	for (size_t i = 1; i < count; i++)
+		kill(members[i], SIGTERM);
+	remove_dir(backend->dir);
+	list_live(backend, NULL);
 }
 
 uint64_t backend_cpu(const struct backend *backend)
