@@ -177,6 +177,8 @@ static void note_ring(struct keeper *keeper, const struct vring *ring,
 		.desc = ring->desc_user,
 		.avail = ring->avail_user,
 		.used = ring->used_user,
+		.log = ring->log_guest,
+		.flags = ring->log_used ? VRING_F_LOG : 0,
 		.num = ring->num,
 		.base = vring_position(ring),
 		.has_base = ring->has_base,
@@ -199,6 +201,11 @@ void keeper_note(struct keeper *keeper, const struct vhost_user *vu)
 	record->protocol_features = vu->protocol_features;
 	for (unsigned int i = 0; i < STATE_RINGS; i++)
 		note_ring(keeper, &vu->ring[i], &record->ring[i]);
+	record->log_size = vu->log.bits ? vu->log.size : 0;
+	record->log_offset = vu->log.offset;
+	record->log_file =
+		vu->log.bits ? use_file(keeper, vu->log.dev, vu->log.ino) : 0;
+	record->log_call = use_fd(keeper, vu->log.call_fd);
 	record->region_count = (uint32_t)vu->memory.count;
 	for (size_t i = 0; i < vu->memory.count; i++) {
 		const struct memory_region *region = &vu->memory.region[i];

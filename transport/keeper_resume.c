@@ -68,8 +68,8 @@ static int say_ring(struct vhost_user *vu, uint32_t request, uint32_t index,
 	return say(vu, request, state, sizeof(state), -1, err);
 }
 
-static int say_ring_fd(struct keeper *keeper, struct vhost_user *vu, uint32_t request,
-		       uint64_t index, uint32_t number, struct error *err)
+static int say_fd(struct keeper *keeper, struct vhost_user *vu, uint32_t request,
+		  uint64_t index, uint32_t number, struct error *err)
 {
 	int fd;
 
@@ -78,8 +78,8 @@ static int say_ring_fd(struct keeper *keeper, struct vhost_user *vu, uint32_t re
 	fd = take(keeper, number);
 	if (fd < 0)
 		return error_set(err, -ENOENT,
-				 "a descriptor of ring %u is not in the store",
-				 (unsigned int)index);
+				 "the descriptor of %s is not in the store",
+				 vhost_user_name(request));
 	return say(vu, request, &index, sizeof(index), fd, err);
 }
 
@@ -94,6 +94,16 @@ static void close_files(struct keeper *keeper)
 		close(kept->fd);
 		kept->fd = -1;
 	}
+}
+
+static int resume_log(struct keeper *keeper, struct vhost_user *vu, struct error *err)
+{
+	const struct state_record *record = &keeper->record;
+	int fd = take(keeper, record->log_file);
+
+	if (fd < 0)
+		return error_set(err, -ENOENT, "the log is not in the store");
+	return dirty_log_map(&vu->log, fd, record->log_size, record->log_offset, err);
 }
 
 static int resume_memory(struct keeper *keeper, struct vhost_user *vu,
@@ -114,8 +124,7 @@ static int resume_memory(struct keeper *keeper, struct vhost_user *vu,
 					 i);
 	}
 	ret = memory_map(&vu->memory, layout, fds, record->region_count, err);
-	close_files(keeper);
-	return ret;
+	return ret < 0 || !record->log_size ? ret : resume_log(keeper, vu, err);
 }
 
 static int resume_ring(struct keeper *keeper, struct vhost_user *vu, uint32_t i,
@@ -139,16 +148,15 @@ static int resume_ring(struct keeper *keeper, struct vhost_user *vu, uint32_t i,
 	if (ret == 0)
 		ret = say(vu, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), -1, err);
 	if (ret == 0)
-		ret = say_ring_fd(keeper, vu, VHOST_USER_SET_VRING_CALL, i, state->call,
-				  err);
+		ret = say_fd(keeper, vu, VHOST_USER_SET_VRING_CALL, i, state->call,
+			     err);
 	if (ret == 0)
-		ret = say_ring_fd(keeper, vu, VHOST_USER_SET_VRING_ERR, i, state->err,
-				  err);
+		ret = say_fd(keeper, vu, VHOST_USER_SET_VRING_ERR, i, state->err, err);
 	if (ret == 0 && state->enabled)
 		ret = say_ring(vu, VHOST_USER_SET_VRING_ENABLE, i, 1, err);
 	if (ret == 0 && state->started)
-		ret = say_ring_fd(keeper, vu, VHOST_USER_SET_VRING_KICK, i, state->kick,
-				  err);
+		ret = say_fd(keeper, vu, VHOST_USER_SET_VRING_KICK, i, state->kick,
+			     err);
 	return ret;
 }
 
@@ -161,6 +169,10 @@ int keeper_resume(struct keeper *keeper, struct vhost_user *vu, struct error *er
 		state_forget_request(keeper->state);
 	vu->resuming = true;
 	ret = resume_memory(keeper, vu, err);
+	close_files(keeper);
+	if (ret == 0)
+		ret = say_fd(keeper, vu, VHOST_USER_SET_LOG_FD, 0, record->log_call,
+			     err);
 	if (ret == 0)
 		ret = say_u64(vu, VHOST_USER_SET_PROTOCOL_FEATURES,
 			      record->protocol_features, err);

@@ -50,12 +50,11 @@ struct state_record {
 			 */
 	uint64_t features, protocol_features;
 	uint64_t log_size, log_offset;
-	uint64_t inflight_size, inflight_offset;
-	uint32_t log_file, inflight_file, inflight_queues, inflight_num;
+	uint32_t log_file, log_call;
 	struct state_ring ring[STATE_RINGS];
 	/* The request in hand: its bytes in the socket, 0: none. */
 	uint32_t request_size, reply_size;
-	uint32_t reply_file, region_count;
+	uint32_t reserved, region_count;
 	uint8_t reply[STATE_REPLY_MAX + 4];
 	struct state_region region[MEMORY_REGIONS_MAX]; /* region_count are written */
 };

@@ -37,6 +37,7 @@ struct vhost_user_ring_addr {
 };
 
 enum {
+	VRING_F_LOG = 1, /* flags of a ring's addresses: VHOST_VRING_F_LOG */
 	VHOST_USER_MEM_TABLE_HEADER = 8,
 };
 

@@ -11,7 +11,6 @@
 enum {
 	RING_FD_INDEX = 0xff,
 	RING_FD_NONE = 0x100,
-	VRING_F_LOG = 1, /* flags of SET_VRING_ADDR */
 };
 
 void vhost_user_stop_ring(struct vhost_user *vu, unsigned int index)
