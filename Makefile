@@ -51,7 +51,7 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module \
+.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-siblings \
 	fuzz lint install clean help module unit vm bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -70,6 +70,7 @@ help:
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
 	@echo 'soak-module         500 rounds of each class'
+	@echo 'soak-siblings       two guests, 1 GiB at each other'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
@@ -87,6 +88,9 @@ lint:
 
 check-kernels check-kernel-debug: deps
 	$(Q)tests/$@
+
+soak-siblings: deps vm build
+	$(Q)SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=6.12 bats --tap tests/vm/siblings.bats
 
 soak-module: deps vm build
 	$(Q)tests/vm/soak 500
@@ -150,9 +154,13 @@ $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
-$(O)/tests/vm/guest/hold-pages: $(O)/tests/vm/guest/hold-pages.o
+$(O)/tests/vm/guest/hold-pages $(O)/tests/vm/guest/vsock-messages: %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
+
+$(O)/tests/vm/guest/vsock-forward: $(O)/tests/vm/guest/vsock-forward.o $(O)/libtransport.a $(O)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c)
 
 # kbuild writes beside the sources it is given, so it is given a copy.
 $(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module
@@ -160,7 +168,8 @@ $(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-modu
 	$(Q)tests/vm/build-module $* $(O)/kmod/$*
 
 $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests/vm/mkinitramfs \
-		$(O)/tests/vm/guest/upcall-events $(O)/tests/vm/guest/hold-pages $$(wildcard tests/vm/guest/*)
+		$(addprefix $(O)/tests/vm/guest/,upcall-events hold-pages vsock-messages vsock-forward) \
+		$$(wildcard tests/vm/guest/*)
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
 

@@ -7,7 +7,11 @@ load common
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-	boot
+	make_registry
+	# A port that is free now, for --listen.
+	python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$VMCTL_RUN_DIR/port"
+	vm up guest --kernel "$VM_KERNEL" --vsockd "--listen=22=tcp:127.0.0.1:$(cat "$VMCTL_RUN_DIR/port")"
 	# An echo on port 5002, for whoever wants one.
 	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 & echo $! >/tmp/echo'
 	eventually hybrid connect "$(sock)" 5002 </dev/null
@@ -129,4 +133,59 @@ stalls_alone() { # stalls_alone PORT
 	done
 	gone() { [ "$(ls "/proc/$pid/fd" | wc -l)" -le "$before" ]; }
 	eventually gone
+}
+
+@test "messages reach the guest whole, and come back whole" {
+	guest 'vsock-messages echo 5010 >/tmp/messages 2>&1 & echo $! >/tmp/echoer'
+	eventually hybrid messages "$(sock)" 5010 1
+	expect '200 messages' "$(hybrid messages "$(sock)" 5010 200)"
+	guest 'kill $(cat /tmp/echoer)'
+}
+
+@test "the guest's messages reach the host whole, and come back whole" {
+	hybrid reflect "$(sock)" 6010 2>"$BATS_TEST_TMPDIR/err" >"$BATS_TEST_TMPDIR/out" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	expect '200 messages' "$(guest 'vsock-messages check 2 6010 200')"
+	wait $listener
+	expect '200 messages' "$(cat "$BATS_TEST_TMPDIR/out")"
+}
+
+@test "a port for streams takes no messages, nor the reverse" {
+	run hybrid messages "$(sock)" 5002 1
+	expect 3 "$status"
+	hybrid answer "$(sock)" 6011 2>"$BATS_TEST_TMPDIR/err" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	run guest 'vsock-messages check 2 6011 1'
+	expect_match 'reset by peer|refused' "$output"
+	kill $listener
+	wait $listener || true
+	rm -f "$(sock)_6011"
+}
+
+@test "what no socket serves is forwarded to another CID, inside a guest" {
+	guest 'modprobe vsock_loopback; vsock-forward 2>&1'
+}
+
+@test "test programs that open vsock sockets refuse to run outside a guest" {
+	run "$O/tests/vm/guest/vsock-forward"
+	expect 2 "$status"
+	expect_match 'in a test guest only' "$output"
+}
+
+@test "the line of the manual page reaches the guest's port 22" {
+	# In place of an ssh server, one that says what they say first.
+	guest 'socat VSOCK-LISTEN:22,fork SYSTEM:"echo SSH-2.0-guest; read line; echo \$line" >/dev/null 2>&1 & echo $! >/tmp/sshd'
+	line=$(man_block vsockd.8 ProxyCommand)
+	expect_match '^ssh -o ProxyCommand=' "$line"
+	command=$(sed -n "s,.*ProxyCommand='\(.*\)' .*,\1,p" <<<"$line" | sed "s,/run/vm1/vsock.sock,$(sock),")
+	answers() { echo 'SSH-2.0-host' | timeout 20 sh -c "$command" | tr -d '\r' >"$BATS_TEST_TMPDIR/out" && grep -q SSH-2.0-guest "$BATS_TEST_TMPDIR/out"; }
+	eventually answers
+	grep -q SSH-2.0-host "$BATS_TEST_TMPDIR/out"
+	# And by the port of --listen, which says no line of its own.
+	published() { echo 'SSH-2.0-host' | timeout 20 socat -t 20 - "TCP:127.0.0.1:$(cat "$VMCTL_RUN_DIR/port")" >"$BATS_TEST_TMPDIR/out"; }
+	eventually published
+	expect $'SSH-2.0-guest\nSSH-2.0-host' "$(cat "$BATS_TEST_TMPDIR/out")"
+	guest 'kill $(cat /tmp/sshd)'
 }
