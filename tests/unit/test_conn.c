@@ -160,6 +160,31 @@ static void a_guest_that_does_not_answer_times_out(void **state)
 	assert_int_equal(conn->state, CONN_DEAD);
 }
 
+static void a_sibling_that_does_not_answer_times_out(void **state)
+{
+	struct packet request = {.op = PACKET_REQUEST,
+				 .type = PACKET_STREAM,
+				 .src_port = 7,
+				 .dst_cid = 9,
+				 .dst_port = 8};
+	struct conn *conn = conn_table_add(&table);
+	char line[64] = "";
+
+	(void)state;
+	conn_request(conn, &request, START);
+	conn_greet(conn, new_pair(), 42, START);
+	assert_int_equal(conn->state, CONN_GREETING);
+	assert_int_equal(conn->deadline, START + 10000);
+	assert_true(recv(host, line, sizeof(line) - 1, 0) > 0);
+	assert_string_equal(line, "CONNECT 8 FROM 42:7\n");
+	/* Half an answer does not buy more time. */
+	from_host(conn, "OK 8");
+	assert_int_equal(conn->deadline, START + 10000);
+	conn_on_timeout(conn, START + 10000);
+	assert_int_equal(only(conn, PACKET_RST).src_cid, 9);
+	assert_int_equal(conn->state, CONN_DEAD);
+}
+
 static void a_guest_that_never_answers_the_last_shutdown_gets_an_rst(void **state)
 {
 	struct conn *conn = opened();
@@ -432,6 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		t(a_line_that_does_not_come_times_out),
 		t(a_guest_that_does_not_answer_times_out),
+		t(a_sibling_that_does_not_answer_times_out),
 		t(a_guest_that_never_answers_the_last_shutdown_gets_an_rst),
 		t(half_closes_of_both_sides_add_up),
 		t(a_guest_that_only_sends_is_told_that_nobody_listens),

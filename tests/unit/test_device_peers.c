@@ -324,7 +324,7 @@ static int ask_fake(struct siblings *s, uint32_t from)
 
 	say(s->a, CID_FAKE, PACKET_REQUEST, from, 7000, "");
 	fd = accept_port(s->fake);
-	snprintf(want, sizeof(want), "CONNECT 7000 FROM %u:%u\n", CID_A, from);
+	snprintf(want, sizeof(want), "CONNECT 7000 FROM %u:%u\n", s->a->cid, from);
 	host_expect(fd, want);
 	return fd;
 }
