@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 
 #include "iov.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("sendmsg");
 
 enum {
 	BACKLOG_MIN = 4096

@@ -10,6 +10,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("close", "poll", "ppoll", "recvfrom", "shutdown");
 
 static void close_socket(struct conn *conn)
 {

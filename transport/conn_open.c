@@ -8,6 +8,9 @@
 
 #include "hybrid.h"
 #include "log.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("recvfrom", "sendto");
 
 /* The guest is to be asked; what follows in the socket is for it. */
 static void ask(struct conn *conn, uint64_t now)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conn_table.h"
+#include "sandbox_calls.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+SANDBOX_CALLS("getrandom");
 
 enum {
 	PORT_FIRST = 1 << 30,

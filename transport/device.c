@@ -11,7 +11,10 @@
 #include "incoming.h"
 #include "log.h"
 #include "outgoing.h"
+#include "sandbox_calls.h"
 #include "to_guest.h"
+
+SANDBOX_CALLS("close");
 
 /* Of virtio-vsock: SOCK_STREAM. */
 #define F_STREAM (1ULL << 0)

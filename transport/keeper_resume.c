@@ -9,8 +9,11 @@
 
 #include "keeper.h"
 #include "log.h"
+#include "sandbox_calls.h"
 #include "store.h"
 #include "vhost_user_handlers.h"
+
+SANDBOX_CALLS("close", "fcntl");
 
 /* The stored descriptor of that number; -1. Belongs to whom it is for. */
 static int take(struct keeper *keeper, uint32_t number)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop.h"
+#include "sandbox_calls.h"
 
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
+
+SANDBOX_CALLS("clock_gettime", "close", "epoll_ctl", "epoll_wait", "epoll_pwait");
 
 int loop_init(struct loop *loop)
 {

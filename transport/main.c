@@ -20,6 +20,13 @@
 #include "peer.h"
 #include "vsockd.h"
 
+/* The sanitizers make system calls of their own. */
+#ifdef __SANITIZE_ADDRESS__
+#define SANDBOX_DEFAULT SANDBOX_NONE
+#else
+#define SANDBOX_DEFAULT SANDBOX_ON
+#endif
+
 enum {
 	EXIT_RUNTIME = 1,
 	EXIT_USAGE = 2,
@@ -58,6 +65,11 @@ static const char usage[] =
 	"                     and for all, new connections and bytes a second (0: "
 	"none)\n"
 	"  --busy-poll USEC   look for work for so long before going to sleep\n"
+	"  --user USER[:GROUP] be that user, from before the sockets are made\n"
+	"  --sandbox on|log|none\n"
+	"                     how to treat the daemon's own deeds: what it should not "
+	"do\n"
+	"                     kills it (on), or is logged by the kernel (log)\n"
 	"  --no-hold          without the small parent that starts the daemon again "
 	"when "
 	"it\n"
@@ -80,6 +92,8 @@ enum option_id {
 	OPT_CONNECT_RATE,
 	OPT_RATE,
 	OPT_BUSY_POLL,
+	OPT_USER,
+	OPT_SANDBOX,
 	OPT_NO_HOLD,
 	OPT_VERBOSE,
 	OPT_VERSION,
@@ -101,6 +115,8 @@ static const struct option long_options[] = {
 	{"connect-rate", required_argument, NULL, OPT_CONNECT_RATE},
 	{"rate", required_argument, NULL, OPT_RATE},
 	{"busy-poll", required_argument, NULL, OPT_BUSY_POLL},
+	{"user", required_argument, NULL, OPT_USER},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"no-hold", no_argument, NULL, OPT_NO_HOLD},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -144,6 +160,28 @@ static gid_t parse_group(const char *name)
 	if (!group)
 		refuse("--privileged-group %s: there is no such group", name);
 	return group->gr_gid;
+}
+
+static void parse_user(struct vsockd_options *options)
+{
+	struct error err;
+
+	if (sandbox_parse_user(optarg, &options->user, &err) < 0)
+		refuse("--user %s: %s", optarg, err.text);
+}
+
+static enum sandbox_mode parse_sandbox(void)
+{
+	static const char *const names[] = {
+		[SANDBOX_NONE] = "none",
+		[SANDBOX_LOG] = "log",
+		[SANDBOX_ON] = "on",
+	};
+
+	for (int i = SANDBOX_NONE; i <= SANDBOX_ON; i++)
+		if (!strcmp(optarg, names[i]))
+			return (enum sandbox_mode)i;
+	refuse("--sandbox %s: on, log or none was expected", optarg);
 }
 
 static void parse_map(const char *option, struct maps *maps, bool several)
@@ -251,6 +289,12 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 			options->busy_poll =
 				(uint32_t)parse_amount("--busy-poll", 0, BUSY_POLL_MAX);
 			break;
+		case OPT_USER:
+			parse_user(options);
+			break;
+		case OPT_SANDBOX:
+			options->sandbox = parse_sandbox();
+			break;
 		case OPT_NO_HOLD:
 			options->no_hold = true;
 			break;
@@ -281,7 +325,8 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 int main(int argc, char **argv)
 {
 	struct vsockd_options options = {.privileged_group = PEER_NO_GROUP,
-					 .limits = LIMITS_DEFAULT};
+					 .limits = LIMITS_DEFAULT,
+					 .sandbox = SANDBOX_DEFAULT};
 	struct error err;
 	char tag[32];
 	bool verbose = parse_options(argc, argv, &options);

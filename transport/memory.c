@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
+#include "sandbox_calls.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -7,6 +8,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+SANDBOX_CALLS("fstat", "newfstatat", "madvise", "mmap", "munmap");
 
 enum {
 	PAGE = 4096, /* or more: mmap of this host's pages is asked in whole ones */

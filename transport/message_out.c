@@ -9,6 +9,9 @@
 #include "conn_message.h"
 #include "iov.h"
 #include "messages.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("recvmsg");
 
 /* Enough for a message of 256 KiB in a Linux guest's buffers. */
 enum {

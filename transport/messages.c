@@ -7,6 +7,9 @@
 
 #include "iov.h"
 #include "packet.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("getsockopt", "setsockopt", "sendmsg");
 
 enum {
 	LENGTH_BYTES_MAX = 5, /* 33 bits, in sevens */

@@ -9,7 +9,10 @@
 
 #include "conn_open.h"
 #include "log.h"
+#include "sandbox_calls.h"
 #include "target.h"
+
+SANDBOX_CALLS("close", "getsockopt");
 
 /* Who is to be reached. */
 struct call {

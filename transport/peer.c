@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
+#include "sandbox_calls.h"
 
 #include <stddef.h>
 #include <sys/socket.h>
+
+SANDBOX_CALLS("getsockopt");
 
 enum {
 	GROUPS_MAX = 65536 /* Linux's NGROUPS_MAX */

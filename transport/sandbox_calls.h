@@ -5,6 +5,9 @@
  * those of the files that were linked in.
  *
  * SANDBOX_CALLS("recvmsg", "sendmsg");
+ *
+ * They are the kernel's names, not the C library's: recv(2) is "recvfrom" there. Some
+ * differ between architectures; name all.
  */
 #ifndef TRANSPORT_SANDBOX_CALLS_H
 #define TRANSPORT_SANDBOX_CALLS_H

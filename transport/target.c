@@ -8,6 +8,9 @@
 
 #include "cleanup.h"
 #include "packet.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("connect", "socket", "close", "setsockopt");
 
 enum {
 	/* Of "_4294967295", which is no shorter than ".seqpacket". */

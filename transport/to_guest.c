@@ -8,6 +8,9 @@
 #include "iov.h"
 #include "log.h"
 #include "message_out.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("recvmsg");
 
 enum {
 	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */

@@ -13,8 +13,7 @@
 #include "sandbox_calls.h"
 #include "vhost_user_handlers.h"
 
-SANDBOX_CALLS("recvmsg", "sendmsg", "read", "close", "setsockopt", "fstat",
-	      "newfstatat", "fcntl");
+SANDBOX_CALLS("recvfrom", "recvmsg", "sendmsg", "close", "setsockopt");
 
 void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 		     const uint8_t *config, size_t config_size,

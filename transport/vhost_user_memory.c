@@ -6,6 +6,9 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("close");
 
 int vhost_user_set_mem_table(struct vhost_user *vu, struct vhost_user_message *msg,
 			     struct error *err)

@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("close", "fcntl", "fstat", "newfstatat");
 
 enum {
 	RING_FD_INDEX = 0xff,

@@ -2,7 +2,9 @@
 #include "vsockd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
+#include "sandbox.h"
 #include "sandbox_calls.h"
 #include "store.h"
 
@@ -36,7 +39,9 @@ struct vsockd {
 	bool stop;
 	bool leave; /* everything, to the next process */
 	struct state state;
-	uint32_t busy_poll; /* µs */
+	struct sandbox sandbox;
+	char any_peer[PATH_MAX]; /* stands for all in --peers */
+	uint32_t busy_poll;	 /* µs */
 	uint64_t worked_at; /* loop_now_us() of the last turn with something to do */
 	struct device device;
 };
@@ -226,6 +231,8 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
 	if (ret == 0)
 		ret = take_place(d, options, err);
+	if (ret == 0)
+		ret = sandbox_seal(&d->sandbox, err);
 	return ret;
 }
 
@@ -288,6 +295,42 @@ static void leave(struct vsockd *d)
 	doors_leave(&d->doors);
 }
 
+static void show_map(struct sandbox *sandbox, const struct map *map)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		const struct address *address = &map->address[i];
+
+		if (address->of.any.sa_family != AF_UNIX)
+			sandbox->network = true;
+		else if (sandbox->paths < SANDBOX_PATHS_MAX)
+			sandbox->path[sandbox->paths++] =
+				address->of.unix_path.sun_path;
+	}
+}
+
+/* The files and networks that the options name. */
+static void open_sandbox(struct vsockd *d, const struct vsockd_options *options)
+{
+	struct sandbox *sandbox = &d->sandbox;
+	const struct maps *maps[] = {&options->listen, &options->connect};
+
+	*sandbox = (struct sandbox){
+		.mode = options->sandbox,
+		.user = options->user,
+		.network = options->forward_cid,
+		.path = {options->vhost_user, options->uds},
+		.paths = 2,
+	};
+	snprintf(d->any_peer, sizeof(d->any_peer), "%s/any",
+		 options->peers ? options->peers : "");
+	if (options->peers)
+		sandbox->path[sandbox->paths++] = d->any_peer;
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t j = 0; j < maps[i]->count; j++)
+			show_map(sandbox, &maps[i]->map[j]);
+	}
+}
+
 int vsockd_run(const struct vsockd_options *options, struct error *err)
 {
 	struct vsockd *d = calloc(1, sizeof(*d));
@@ -308,7 +351,10 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	d->busy_poll = options->busy_poll;
 	raise_file_limit(options->limits.max_connections);
 	store_init();
+	open_sandbox(d, options);
 	ret = notify_init(err);
+	if (ret == 0)
+		ret = sandbox_confine(&d->sandbox, err);
 	if (ret < 0) {
 		free(d);
 		return ret;

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "limits.h"
+#include "sandbox.h"
 #include "map.h"
 
 struct vsockd_options {
@@ -22,6 +23,8 @@ struct vsockd_options {
 	uint32_t forward_cid;	/* or 0 */
 	gid_t privileged_group; /* or PEER_NO_GROUP */
 	struct limits limits;
+	enum sandbox_mode sandbox;
+	struct sandbox_user user;
 	bool no_hold;	    /* main()'s: run without a holder */
 	uint32_t busy_poll; /* µs to look for work before sleeping */
 };

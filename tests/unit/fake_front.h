@@ -276,6 +276,8 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 		dup2(out, STDERR_FILENO);
 		if (front_program)
 			front_exec(g);
+		if (getenv("VSOCKD_TEST_SANDBOX"))
+			options.sandbox = SANDBOX_ON;
 		log_init("test", true);
 		exit(vsockd_run(&options, &err) < 0 ? 1 : 0);
 	}
