@@ -186,6 +186,7 @@ int sandbox_seal(const struct sandbox *sandbox, struct error *err)
 							: SCMP_ACT_KILL_PROCESS);
 	if (!ctx)
 		return error_set(err, -ENOMEM, "cannot make a seccomp filter");
+	/* cppcheck-suppress comparePointers */
 	for (name = __start_system_calls; ret == 0 && name < __stop_system_calls;
 	     name++)
 		ret = allow(ctx, sandbox, *name);
