@@ -9,10 +9,11 @@
 #include "iov.h"
 #include "sandbox_calls.h"
 
-SANDBOX_CALLS("sendmsg");
+SANDBOX_CALLS("sendmsg", "getsockopt", "setsockopt");
 
 enum {
-	BACKLOG_MIN = 4096
+	BACKLOG_MIN = 4096,
+	WIDE = 2 << 20, /* bytes of a socket's buffer, as the kernel counts them */
 };
 
 static int grow(struct backlog *backlog, size_t need)
@@ -110,6 +111,29 @@ static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+/* False when that cannot be, or was done before. */
+static bool widen(struct backlog *backlog, int fd)
+{
+	struct backlog_pool *pool = backlog->pool;
+	int size = WIDE / 2; /* the kernel takes twice that, for its own part */
+	socklen_t len = sizeof(int);
+	int domain;
+
+	if (backlog->wide || pool->wide + WIDE > pool->max / 2)
+		return false;
+	/* TCP knows better how much it needs. */
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    domain != AF_UNIX)
+		return false;
+	/* Beyond what the administrator allows to all, if we may. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
+		return false;
+	backlog->wide = true;
+	pool->wide += WIDE;
+	return true;
+}
+
 ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 		     size_t count, size_t len)
 {
@@ -119,24 +143,25 @@ ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 	if (n < 0)
 		return n;
 	ret = backlog_add(backlog, iov, count, n, len - n);
-	return ret < 0 ? ret : n;
+	if (ret < 0)
+		return ret;
+	/* What is held now may find room after all. */
+	if (backlog->len && widen(backlog, fd)) {
+		ssize_t more = backlog_flush(backlog, fd);
+
+		return more < 0 ? more : n + more;
+	}
+	return n;
 }
 
 ssize_t backlog_flush(struct backlog *backlog, int fd)
 {
 	struct iovec held[2];
-	ssize_t total = 0, n;
+	ssize_t n = write_some(fd, held, backlog_peek(backlog, held));
 
-	while (backlog->len) {
-		n = write_some(fd, held, backlog_peek(backlog, held));
-		if (n < 0)
-			return n;
-		if (n == 0)
-			break;
+	if (n > 0)
 		backlog_consume(backlog, n);
-		total += n;
-	}
-	return total;
+	return n;
 }
 
 void backlog_clear(struct backlog *backlog)
@@ -145,5 +170,13 @@ void backlog_clear(struct backlog *backlog)
 		return;
 	free(backlog->data);
 	backlog->pool->used -= backlog->size;
-	*backlog = (struct backlog){.pool = backlog->pool};
+	*backlog = (struct backlog){.pool = backlog->pool, .wide = backlog->wide};
+}
+
+void backlog_end(struct backlog *backlog)
+{
+	backlog_clear(backlog);
+	if (backlog->wide)
+		backlog->pool->wide -= WIDE;
+	backlog->wide = false;
 }

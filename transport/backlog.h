@@ -7,6 +7,7 @@
 #ifndef TRANSPORT_BACKLOG_H
 #define TRANSPORT_BACKLOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -14,6 +15,7 @@
 /* What all backlogs of a device have together. */
 struct backlog_pool {
 	size_t used, max; /* bytes of memory */
+	size_t wide;	  /* bytes that widened sockets may hold, in the kernel */
 };
 
 /* All zero, but for the pool, is an empty one. */
@@ -23,6 +25,7 @@ struct backlog {
 	size_t size; /* of data, a power of two */
 	size_t start;
 	size_t len; /* bytes held */
+	bool wide;  /* its socket holds more than others */
 };
 
 /*
@@ -45,6 +48,9 @@ void backlog_cut(struct backlog *backlog, size_t len);
  * another negative errno. backlog_send() keeps what of its len bytes the socket
  * did not take, behind what is held already (-ENOMEM, -EDQUOT); backlog_flush()
  * writes what is held.
+ *
+ * A socket that was full once is made to hold more: what it takes at once need not
+ * be copied here first. That is memory too, so only some sockets may have it.
  */
 ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 		     size_t count, size_t len);
@@ -52,5 +58,7 @@ ssize_t backlog_flush(struct backlog *backlog, int fd);
 
 /* Drops everything. */
 void backlog_clear(struct backlog *backlog);
+/* Drops everything; the socket is gone. */
+void backlog_end(struct backlog *backlog);
 
 #endif

@@ -20,7 +20,7 @@ static void close_socket(struct conn *conn)
 		close(conn->fd);
 	conn->fd = -1;
 	conn->readable = false;
-	backlog_clear(&conn->backlog);
+	backlog_end(&conn->backlog);
 	messages_free(conn->messages);
 	conn->messages = NULL;
 }

@@ -43,7 +43,7 @@ enum conn_origin {
 };
 
 enum {
-	CONN_BATCH_MAX = 32, /* packets that one read may fill */
+	CONN_BATCH_MAX = 72, /* packets that one read may fill */
 };
 
 /* Milliseconds. */

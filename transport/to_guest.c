@@ -14,7 +14,8 @@ SANDBOX_CALLS("recvmsg");
 
 enum {
 	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */
-	BATCH_BYTES = 1 << 16, /* a connection's share before the next one's turn */
+	SHARE_BYTES = 1 << 16, /* a connection's before the next one's turn */
+	BATCH_BYTES = 1 << 18, /* that of the only one */
 };
 
 enum to_guest_outcome to_guest_fail(struct device *dev, const struct error *err)
@@ -112,9 +113,10 @@ static enum to_guest_outcome gather(struct device *dev, const struct conn *conn,
 {
 	size_t max = credit_bytes(&conn->credit);
 	size_t chains = credit_packets(&conn->credit);
+	size_t share = TAILQ_NEXT(conn, ready) ? SHARE_BYTES : BATCH_BYTES;
 
-	if (max > BATCH_BYTES)
-		max = BATCH_BYTES;
+	if (max > share)
+		max = share;
 	if (chains > conn->batch)
 		chains = conn->batch;
 	while (batch->chains < chains && batch->bytes < max &&

@@ -125,6 +125,7 @@ static int teardown(void **state)
 	while ((conn = conn_table_next(&table, &at)))
 		conn_table_remove(&table, conn);
 	assert_int_equal(table.common.buffers.used, 0);
+	assert_int_equal(table.common.buffers.wide, 0);
 	conn_table_free(&table);
 	close(host);
 	return 0;

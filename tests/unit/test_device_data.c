@@ -125,7 +125,7 @@ static void credit_counts_only_what_the_host_program_can_read(void **state)
 	/* What is in the socket, to the byte; the rest waits in the daemon. */
 	queued = 0;
 	for (;;) {
-		static uint8_t all[1 << 20];
+		static uint8_t all[4 << 20];
 		ssize_t n = recv(fd, all, sizeof(all), MSG_PEEK | MSG_DONTWAIT);
 
 		assert_true(n > 0);
