@@ -51,7 +51,7 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-siblings \
+.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-siblings \
 	fuzz lint install clean help module unit vm bench
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -70,6 +70,7 @@ help:
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
 	@echo 'soak-module         500 rounds of each class'
+	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
 	@echo 'soak-siblings       two guests, 1 GiB at each other'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
@@ -94,6 +95,10 @@ soak-siblings: deps vm build
 
 soak-module: deps vm build
 	$(Q)tests/vm/soak 500
+
+soak-vsockd: deps vm build $(O)/tests/unit/test_survive
+	$(Q)SURVIVE_KILLS=2000 $(O)/tests/unit/test_survive
+	$(Q)SURVIVE_KILLS=100 VM_KERNEL=6.12 O=$(O) bats --tap tests/vm/survive.bats
 
 fuzz: build vm $(O)/fuzz/fuzz_request
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) O=$(O) bats --tap tests/fuzz
@@ -133,8 +138,8 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
 		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp)
 
-# This one kills the program itself.
-$(O)/tests/unit/test_survive: $(O)/vsockd
+# These start the program itself.
+$(O)/tests/unit/test_survive $(O)/tests/unit/test_store: $(O)/vsockd
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c
@@ -193,6 +198,9 @@ install: build
 	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
 	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vmctl-agent.service.in \
 		>$(DESTDIR)$(UNITDIR)/vmctl-agent.service
+	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
+		>$(DESTDIR)$(UNITDIR)/vsockd@.service
+	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
 	for page in docs/*.[1-9]; do \
 		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
 	done
