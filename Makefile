@@ -66,7 +66,7 @@ help:
 	@echo 'deps         installs packages, fetches kernels'
 	@echo 'build        vmctl, vsockd, vmctl-agent     module  upcall.ko for $(KERNELS)'
 	@echo 'unit vm      unit test programs, test guests (built, not run)'
-	@echo 'fuzz         both fuzzers, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
+	@echo 'fuzz         every fuzzer, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  with KASAN, lockdep and kmemleak (builds a kernel)'
 	@echo 'soak-module         500 rounds of each class'
@@ -100,7 +100,7 @@ soak-vsockd: deps vm build $(O)/tests/unit/test_survive
 	$(Q)SURVIVE_KILLS=2000 $(O)/tests/unit/test_survive
 	$(Q)SURVIVE_KILLS=100 VM_KERNEL=6.12 O=$(O) bats --tap tests/vm/survive.bats
 
-fuzz: build vm $(O)/fuzz/fuzz_request
+fuzz: build vm fuzzers
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) O=$(O) bats --tap tests/fuzz
 
 $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h: proto/%.proto
@@ -154,6 +154,23 @@ $(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c $(PARSER) $(wildcard kmod-upca
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(SHIM) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+# vsockd's own sources, each fuzzer with what it needs of them.
+FUZZ_RING  := $(addprefix transport/,vring.c vring_split.c vring_packed.c memory.c dirty_log.c)
+FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.c) \
+	$(addprefix transport/,state.c store.c notify.c)
+FUZZERS    := $(addprefix $(O)/fuzz/fuzz_,request ring front)
+$(O)/fuzz/fuzz_ring: $(FUZZ_RING)
+$(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
+$(O)/fuzz/fuzz_ring $(O)/fuzz/fuzz_front: $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c \
+		proto/error.c $(wildcard transport/*.h proto/*.h)
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
 
 $(O)/tests/vm/guest/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-genl-3.0)
 $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Both fuzzers, for $FUZZ_SECONDS each (short ones by default). Their seeds are new
+# Every fuzzer, for $FUZZ_SECONDS each (short ones by default). Their seeds are new
 # each time and stand in what a failed run prints.
 
 here=$BATS_TEST_DIRNAME
@@ -15,6 +15,14 @@ here=$BATS_TEST_DIRNAME
 	MUST_ACCEPT=1 run "$here/fuzz-request" "$BATS_TEST_TMPDIR/bad"
 	[ "$status" -ne 0 ]
 	[[ $output == *"not so: ret == 0"* ]]
+}
+
+@test "libFuzzer finds nothing in the rings of a hostile guest, split and packed" {
+	"$here/fuzz-transport" ring --seconds "${FUZZ_SECONDS:-20}"
+}
+
+@test "libFuzzer finds nothing in the messages of a hostile front-end" {
+	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-20}"
 }
 
 @test "a live guest lives through anything, and good requests work meanwhile" {
