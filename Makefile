@@ -156,7 +156,8 @@ $(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c $(PARSER) $(wildcard kmod-upca
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 
 # vsockd's own sources, each fuzzer with what it needs of them.
-FUZZ_RING  := $(addprefix transport/,vring.c vring_split.c vring_packed.c memory.c dirty_log.c)
+FUZZ_RING  := $(addprefix transport/,vring.c vring_split.c vring_packed.c memory.c dirty_log.c \
+	inflight.c inflight_split.c inflight_packed.c)
 FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.c) \
 	$(addprefix transport/,state.c store.c notify.c)
 FUZZERS    := $(addprefix $(O)/fuzz/fuzz_,request ring front)

@@ -206,6 +206,13 @@ void keeper_note(struct keeper *keeper, const struct vhost_user *vu)
 	record->log_file =
 		vu->log.bits ? use_file(keeper, vu->log.dev, vu->log.ino) : 0;
 	record->log_call = use_fd(keeper, vu->log.call_fd);
+	record->inflight_size = vu->inflight.size;
+	record->inflight_offset = vu->inflight.offset;
+	record->inflight_queues = vu->inflight.count;
+	record->inflight_num = vu->inflight.num;
+	record->inflight_file = vu->inflight.rings ? use_file(keeper, vu->inflight.dev,
+							      vu->inflight.ino)
+						   : 0;
 	record->region_count = (uint32_t)vu->memory.count;
 	for (size_t i = 0; i < vu->memory.count; i++) {
 		const struct memory_region *region = &vu->memory.region[i];
@@ -246,7 +253,7 @@ void keeper_detach(struct keeper *keeper)
 	sweep(keeper);
 }
 
-int keeper_finish(struct keeper *keeper, int fd, struct error *err)
+int keeper_finish(struct keeper *keeper, int fd, int reply_fd, struct error *err)
 {
 	struct state_record *record = &keeper->record;
 	int ret = state_take_request(keeper->state, fd, record);
@@ -254,12 +261,13 @@ int keeper_finish(struct keeper *keeper, int fd, struct error *err)
 	if (ret < 0)
 		return error_set(err, ret, "cannot receive from the front-end: %s",
 				 strerror(-ret));
-	ret = state_send_reply(keeper->state, fd, record, -1);
+	ret = state_send_reply(keeper->state, fd, record, reply_fd);
 	if (ret < 0)
 		return error_set(err, ret, "the front-end does not take the reply: %s",
 				 strerror(-ret));
 	record->request_size = 0;
 	record->reply_size = 0;
+	record->reply_file = 0;
 	state_save(keeper->state, record);
 	state_forget_request(keeper->state);
 	return 0;
@@ -269,9 +277,13 @@ int keeper_commit(struct keeper *keeper, const struct vhost_user *vu, uint32_t s
 		  const struct vhost_user_message *reply, struct error *err)
 {
 	struct state_record *record = &keeper->record;
+	int reply_fd = reply ? reply->reply_fd : -1;
 	bool failed = keeper->failed;
 
+	if (reply_fd >= 0)
+		keep(keeper, reply_fd);
 	keeper_note(keeper, vu);
+	record->reply_file = use_fd(keeper, reply_fd);
 	record->request_size = size;
 	if (reply) {
 		uint32_t header[3] = {reply->request,
@@ -287,5 +299,5 @@ int keeper_commit(struct keeper *keeper, const struct vhost_user *vu, uint32_t s
 	if (keeper->failed && !failed)
 		log_warning("what the front-end sent could not be kept: it will not "
 			    "survive this process");
-	return keeper_finish(keeper, vu->fd, err);
+	return keeper_finish(keeper, vu->fd, reply_fd, err);
 }

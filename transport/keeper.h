@@ -76,6 +76,6 @@ struct kept *keeper_add(struct keeper *keeper, uint32_t number, int fd);
 /* Puts what vu is now into the record, and marks what it uses. */
 void keeper_note(struct keeper *keeper, const struct vhost_user *vu);
 /* Does what is left to be done of the request in hand. */
-int keeper_finish(struct keeper *keeper, int fd, struct error *err);
+int keeper_finish(struct keeper *keeper, int fd, int reply_fd, struct error *err);
 
 #endif

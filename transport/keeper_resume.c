@@ -109,6 +109,21 @@ static int resume_log(struct keeper *keeper, struct vhost_user *vu, struct error
 	return dirty_log_map(&vu->log, fd, record->log_size, record->log_offset, err);
 }
 
+static int resume_inflight(struct keeper *keeper, struct vhost_user *vu,
+			   struct error *err)
+{
+	const struct state_record *record = &keeper->record;
+	int fd = take(keeper, record->inflight_file), ret;
+
+	if (fd < 0)
+		return error_set(err, -ENOENT, "what is in flight is not in the store");
+	ret = inflight_map(&vu->inflight, fd, record->inflight_size,
+			   record->inflight_offset, (uint16_t)record->inflight_queues,
+			   (uint16_t)record->inflight_num, err);
+	vhost_user_follow_inflight(vu);
+	return ret;
+}
+
 static int resume_memory(struct keeper *keeper, struct vhost_user *vu,
 			 struct error *err)
 {
@@ -127,7 +142,11 @@ static int resume_memory(struct keeper *keeper, struct vhost_user *vu,
 					 i);
 	}
 	ret = memory_map(&vu->memory, layout, fds, record->region_count, err);
-	return ret < 0 || !record->log_size ? ret : resume_log(keeper, vu, err);
+	if (ret == 0 && record->log_size)
+		ret = resume_log(keeper, vu, err);
+	if (ret == 0 && record->inflight_size)
+		ret = resume_inflight(keeper, vu, err);
+	return ret;
 }
 
 static int resume_ring(struct keeper *keeper, struct vhost_user *vu, uint32_t i,
@@ -166,7 +185,7 @@ static int resume_ring(struct keeper *keeper, struct vhost_user *vu, uint32_t i,
 int keeper_resume(struct keeper *keeper, struct vhost_user *vu, struct error *err)
 {
 	const struct state_record *record = &keeper->record;
-	int ret;
+	int ret, reply_fd;
 
 	if (!record->request_size)
 		state_forget_request(keeper->state);
@@ -187,5 +206,8 @@ int keeper_resume(struct keeper *keeper, struct vhost_user *vu, struct error *er
 	if (ret < 0)
 		return ret;
 	keeper_note(keeper, vu);
-	return keeper_finish(keeper, vu->fd, err);
+	reply_fd = record->reply_file ? take(keeper, record->reply_file) : -1;
+	ret = keeper_finish(keeper, vu->fd, reply_fd, err);
+	close_files(keeper);
+	return ret;
 }

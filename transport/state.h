@@ -50,6 +50,8 @@ struct state_record {
 			 */
 	uint64_t features, protocol_features;
 	uint64_t log_size, log_offset;
+	uint64_t inflight_size, inflight_offset;
+	uint32_t inflight_file, inflight_queues, inflight_num, reply_file;
 	uint32_t log_file, log_call;
 	struct state_ring ring[STATE_RINGS];
 	/* The request in hand: its bytes in the socket, 0: none. */

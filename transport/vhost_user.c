@@ -31,6 +31,7 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++)
 		vring_init(&vu->ring[i]);
 	dirty_log_init(&vu->log, &vu->memory);
+	vu->message.reply_fd = -1;
 }
 
 static void close_fds(struct vhost_user_message *msg)
@@ -40,6 +41,9 @@ static void close_fds(struct vhost_user_message *msg)
 			close(msg->fds[i]);
 	}
 	msg->fd_count = 0;
+	if (msg->reply_fd >= 0)
+		close(msg->reply_fd);
+	msg->reply_fd = -1;
 }
 
 void vhost_user_attach(struct vhost_user *vu, int fd)
@@ -69,6 +73,7 @@ void vhost_user_detach(struct vhost_user *vu)
 	vu->ops->changed(vu->owner);
 	memory_unmap(&vu->memory);
 	dirty_log_free(&vu->log);
+	inflight_unmap(&vu->inflight);
 	close_fds(&vu->message);
 	close(vu->fd);
 	vu->fd = -1;
@@ -185,9 +190,21 @@ static int send_reply(struct vhost_user *vu, const struct vhost_user_message *ms
 		{header, sizeof(header)},
 		{(void *)msg->payload, msg->size},
 	};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t n = sendmsg(vu->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n;
 
+	if (msg->reply_fd >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		hdr.msg_control = control;
+		hdr.msg_controllen = sizeof(control);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &msg->reply_fd, sizeof(int));
+	}
+	n = sendmsg(vu->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n == (ssize_t)(sizeof(header) + msg->size))
 		return 0;
 	return error_set(err, n < 0 ? -errno : -EIO,

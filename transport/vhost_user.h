@@ -55,6 +55,8 @@ enum vhost_user_request {
 	VHOST_USER_SET_VRING_ENABLE,
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG,
+	VHOST_USER_GET_INFLIGHT_FD = 31,
+	VHOST_USER_SET_INFLIGHT_FD,
 	VHOST_USER_RESET_DEVICE = 34,
 	VHOST_USER_GET_MAX_MEM_SLOTS = 36,
 	VHOST_USER_ADD_MEM_REG,
@@ -70,6 +72,7 @@ enum vhost_user_request {
 #define VHOST_USER_P_LOG_SHMFD	  (1ULL << 1)
 #define VHOST_USER_P_REPLY_ACK	  (1ULL << 3)
 #define VHOST_USER_P_CONFIG	  (1ULL << 9)
+#define VHOST_USER_P_INFLIGHT	  (1ULL << 12)
 #define VHOST_USER_P_RESET_DEVICE (1ULL << 13)
 #define VHOST_USER_P_MEM_SLOTS	  (1ULL << 15)
 
@@ -80,6 +83,7 @@ struct vhost_user_message {
 	_Alignas(8) uint8_t payload[VHOST_USER_PAYLOAD_MAX];
 	int fds[VHOST_USER_FDS_MAX]; /* owned; -1 once taken */
 	size_t fd_count;
+	int reply_fd; /* goes along with the answer; owned, -1: none */
 };
 
 /* Called with owner; none may destroy the vhost_user. */
@@ -108,6 +112,7 @@ struct vhost_user {
 	uint64_t features, protocol_features; /* as the front-end accepted them */
 	struct memory memory;
 	struct dirty_log log;
+	struct inflight inflight;
 	struct vring ring[VHOST_USER_RINGS];
 
 	struct vhost_user_message message;

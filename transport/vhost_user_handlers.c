@@ -6,9 +6,10 @@
 
 #include "log.h"
 
-#define PROTOCOL_FEATURES                                                 \
-	(VHOST_USER_P_MQ | VHOST_USER_P_REPLY_ACK | VHOST_USER_P_CONFIG | \
-	 VHOST_USER_P_RESET_DEVICE | VHOST_USER_P_MEM_SLOTS | VHOST_USER_P_LOG_SHMFD)
+#define PROTOCOL_FEATURES                                                             \
+	(VHOST_USER_P_MQ | VHOST_USER_P_REPLY_ACK | VHOST_USER_P_CONFIG |             \
+	 VHOST_USER_P_RESET_DEVICE | VHOST_USER_P_MEM_SLOTS | VHOST_USER_P_INFLIGHT | \
+	 VHOST_USER_P_LOG_SHMFD)
 
 /* Payloads, in the machine's own byte order. */
 struct config {
@@ -136,9 +137,10 @@ static int set_config(struct vhost_user *vu, struct vhost_user_message *msg,
 	return error_set(err, -EPERM, "nothing of the configuration can be written");
 }
 
-#define STATE sizeof(struct vhost_user_ring_state), sizeof(struct vhost_user_ring_state)
-#define U64   8, 8
-#define REG   sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg)
+#define STATE	 sizeof(struct vhost_user_ring_state), sizeof(struct vhost_user_ring_state)
+#define U64	 8, 8
+#define INFLIGHT VHOST_USER_INFLIGHT_MIN, sizeof(struct vhost_user_inflight)
+#define REG	 sizeof(struct vhost_user_mem_reg), sizeof(struct vhost_user_mem_reg)
 
 static const struct vhost_user_handler handlers[VHOST_USER_REQUESTS] = {
 	[VHOST_USER_GET_FEATURES] = {"GET_FEATURES", 0, 0, 0, true, get_features},
@@ -181,6 +183,10 @@ static const struct vhost_user_handler handlers[VHOST_USER_REQUESTS] = {
 				   0, true, get_config},
 	[VHOST_USER_SET_CONFIG] = {"SET_CONFIG", CONFIG_HEADER, sizeof(struct config),
 				   0, false, set_config},
+	[VHOST_USER_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", INFLIGHT, 0, true,
+					vhost_user_get_inflight_fd},
+	[VHOST_USER_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", INFLIGHT, 1, false,
+					vhost_user_set_inflight_fd},
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", 0, 0, 0, true,
 					  vhost_user_get_max_mem_slots},
 	[VHOST_USER_ADD_MEM_REG] = {"ADD_MEM_REG", REG, 1, false,

@@ -55,6 +55,16 @@ struct vhost_user_mem_reg {
 	struct memory_layout region;
 };
 
+struct vhost_user_inflight {
+	uint64_t size, offset;
+	uint16_t rings, num;
+	uint32_t padding; /* which not everybody sends */
+};
+
+enum {
+	VHOST_USER_INFLIGHT_MIN = 20
+};
+
 uint64_t vhost_user_get_u64(const struct vhost_user_message *msg);
 void vhost_user_put_u64(struct vhost_user_message *msg, uint64_t value);
 
@@ -78,9 +88,11 @@ vhost_user_handle vhost_user_reset_device, vhost_user_set_vring_num,
 
 vhost_user_handle vhost_user_set_mem_table, vhost_user_get_max_mem_slots,
 	vhost_user_add_mem_reg, vhost_user_rem_mem_reg, vhost_user_set_log_base,
-	vhost_user_set_log_fd;
+	vhost_user_set_log_fd, vhost_user_get_inflight_fd, vhost_user_set_inflight_fd;
 
 /* To be called when the features, or the log, have changed. */
 void vhost_user_follow_log(struct vhost_user *vu);
+/* The same for what is in flight. */
+void vhost_user_follow_inflight(struct vhost_user *vu);
 
 #endif

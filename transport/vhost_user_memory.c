@@ -149,3 +149,60 @@ int vhost_user_set_log_fd(struct vhost_user *vu, struct vhost_user_message *msg,
 	vu->log.call_fd = fd;
 	return 0;
 }
+
+void vhost_user_follow_inflight(struct vhost_user *vu)
+{
+	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++)
+		vu->ring[i].inflight = inflight_ring(&vu->inflight, i);
+}
+
+static int check_inflight(const struct vhost_user *vu, struct error *err)
+{
+	if (!(vu->protocol_features & VHOST_USER_P_INFLIGHT))
+		return error_set(err, -EPROTO,
+				 "INFLIGHT_SHMFD, which was not negotiated");
+	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++) {
+		if (vu->ring[i].started)
+			return error_set(err, -EBUSY, "ring %u is running", i);
+	}
+	return 0;
+}
+
+int vhost_user_get_inflight_fd(struct vhost_user *vu, struct vhost_user_message *msg,
+			       struct error *err)
+{
+	struct vhost_user_inflight inflight = {.size = 0};
+	int ret = check_inflight(vu, err);
+
+	if (ret < 0)
+		return ret;
+	memcpy(&inflight, msg->payload, msg->size);
+	if (inflight.rings > VHOST_USER_RINGS)
+		return error_set(err, -EINVAL, "%u rings, there are %d", inflight.rings,
+				 VHOST_USER_RINGS);
+	ret = inflight_create(inflight.rings, inflight.num, &inflight.size, err);
+	if (ret < 0)
+		return ret;
+	msg->reply_fd = ret;
+	inflight.offset = 0;
+	memcpy(msg->payload, &inflight, msg->size);
+	return 0;
+}
+
+int vhost_user_set_inflight_fd(struct vhost_user *vu, struct vhost_user_message *msg,
+			       struct error *err)
+{
+	struct vhost_user_inflight inflight = {.size = 0};
+	int ret = check_inflight(vu, err);
+
+	if (ret < 0)
+		return ret;
+	memcpy(&inflight, msg->payload, msg->size);
+	if (msg->fd_count != 1 || inflight.rings > VHOST_USER_RINGS)
+		return error_set(err, -EINVAL, "%u rings with %zu descriptors",
+				 inflight.rings, msg->fd_count);
+	ret = inflight_map(&vu->inflight, msg->fds[0], inflight.size, inflight.offset,
+			   inflight.rings, inflight.num, err);
+	vhost_user_follow_inflight(vu);
+	return ret;
+}

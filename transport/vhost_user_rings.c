@@ -40,6 +40,7 @@ int vhost_user_reset_device(struct vhost_user *vu, struct vhost_user_message *ms
 	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++) {
 		vhost_user_stop_ring(vu, i);
 		vu->ring[i].enabled = false;
+		vring_forget_inflight(&vu->ring[i]);
 		vu->ring[i].has_base = false;
 		vu->ring[i].base = 0;
 	}
@@ -131,6 +132,8 @@ int vhost_user_get_vring_base(struct vhost_user *vu, struct vhost_user_message *
 		return -EINVAL;
 	vhost_user_stop_ring(vu, state.index);
 	vu->ops->changed(vu->owner);
+	/* The front-end knows now where it stands, and nothing is in flight. */
+	vring_forget_inflight(ring);
 	state.num = vring_position(ring);
 	memcpy(msg->payload, &state, sizeof(state));
 	msg->size = sizeof(state);
@@ -198,6 +201,11 @@ int vhost_user_set_vring_kick(struct vhost_user *vu, struct vhost_user_message *
 		close(ring->kick_fd);
 		ring->kick_fd = -1;
 	}
+	if (!ring->started && ring->inflight && ring->num > vu->inflight.num)
+		return error_set(err, -EINVAL,
+				 "ring %u of %u entries, what is in flight has room "
+				 "for %u",
+				 index, ring->num, vu->inflight.num);
 	if (!ring->started) {
 		ret = vu->resuming ? vring_resume(ring, &vu->memory, vu->features, err)
 				   : vring_start(ring, &vu->memory, vu->features, err);

@@ -125,6 +125,14 @@ void vring_set_log(struct vring *ring, struct dirty_log *log)
 		vring_split_log(ring);
 }
 
+void vring_forget_inflight(struct vring *ring)
+{
+	if (!ring->inflight)
+		return;
+	/* In the same place in both formats. */
+	ring->inflight->split.version = 0;
+}
+
 uint32_t vring_position(const struct vring *ring)
 {
 	if (!ring->started)

@@ -20,6 +20,7 @@
 
 #include "dirty_log.h"
 #include "error.h"
+#include "inflight.h"
 #include "memory.h"
 
 enum {
@@ -117,9 +118,12 @@ struct vring_packed {
 	struct vring_event *device;
 	struct vring_place next; /* the next chain to take */
 	struct vring_place used; /* up to here it is given back and published */
-	uint16_t *taken; /* descriptors of each chain taken and not given back */
+	/* Of each chain taken and not given back: its descriptors, its entry of what
+	 * is in flight. */
+	uint16_t *taken, *entry;
 	uint16_t first_taken, chains_taken;
 	uint32_t descs_taken;
+	uint16_t batch_entry[VRING_BATCH_MAX];
 	uint16_t batch;		     /* chains given back and not published */
 	uint32_t since;		     /* descriptors published since the commit */
 	uint16_t told_flags;	     /* as last written to device */
@@ -138,12 +142,14 @@ struct vring {
 	bool log_used;	    /* VHOST_VRING_F_LOG: that part is logged, too */
 	int kick_fd, call_fd, err_fd; /* -1: none. Owned. */
 	bool enabled;
-	struct dirty_log *log;	     /* NULL: writes are not logged */
-	struct vring_record *record; /* the caller's; may be NULL */
+	struct dirty_log *log;	       /* NULL: writes are not logged */
+	union inflight_ring *inflight; /* NULL: nobody keeps what is in flight */
+	struct vring_record *record;   /* the caller's; may be NULL */
 
 	/* While it is started. */
 	bool started;
 	bool is_packed, event_idx, indirect;
+	uint64_t inflight_counter;
 	bool signalled; /* since the start the guest's wish was followed once */
 	struct vring_split split;
 	struct vring_packed packed;
@@ -181,6 +187,9 @@ void vring_stop(struct vring *ring);
 
 /* From now on what is written is logged, or (NULL) not. */
 void vring_set_log(struct vring *ring, struct dirty_log *log);
+
+/* What was in flight is of no interest to the next process. */
+void vring_forget_inflight(struct vring *ring);
 
 /*
  * Where the ring stands, as vhost-user's VRING_BASE has it: a split ring's index

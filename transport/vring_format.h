@@ -70,6 +70,8 @@ bool vring_split_commit(struct vring *ring);
 bool vring_split_wait(struct vring *ring);
 void vring_split_quiet(struct vring *ring);
 uint32_t vring_split_position(const struct vring *ring);
+/* The head of the chain that the driver made available with that index. */
+uint16_t vring_split_avail(const struct vring *ring, uint16_t index);
 /* All that the device may have written of the ring. */
 void vring_split_log(struct vring *ring);
 
@@ -87,5 +89,8 @@ bool vring_packed_wait(struct vring *ring);
 void vring_packed_quiet(struct vring *ring);
 uint32_t vring_packed_position(const struct vring *ring);
 void vring_packed_log(struct vring *ring);
+struct vring_place vring_packed_advance(const struct vring *ring,
+					struct vring_place place, uint32_t descs);
+bool vring_packed_is_available(uint16_t flags, bool wrap);
 
 #endif

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vring_format.h"
+#include "vring_inflight.h"
 
 enum {
 	PLACE_AT = 0x7fff,
@@ -37,8 +37,8 @@ static struct vring_place place_decode(uint16_t value)
 	return (struct vring_place){value & PLACE_AT, value & PLACE_WRAP};
 }
 
-static struct vring_place advance(const struct vring *ring, struct vring_place place,
-				  uint32_t descs)
+struct vring_place vring_packed_advance(const struct vring *ring,
+					struct vring_place place, uint32_t descs)
 {
 	uint32_t at = place.at + descs;
 
@@ -56,7 +56,7 @@ static struct vring_place go_back(const struct vring *ring, struct vring_place p
 				    !place.wrap};
 }
 
-static bool is_available(uint16_t flags, bool wrap)
+bool vring_packed_is_available(uint16_t flags, bool wrap)
 {
 	return !!(flags & VRING_PACKED_AVAIL) == wrap &&
 	       !!(flags & VRING_PACKED_USED) != wrap;
@@ -135,27 +135,41 @@ static void note(struct vring_record *record, struct vring_place used, uint32_t 
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
+static uint32_t batch_descs(const struct vring *ring)
+{
+	uint32_t descs = 0;
+
+	for (uint32_t i = 0; i < ring->packed.batch; i++)
+		descs += ring->packed.record->entry[i].descs;
+	return descs;
+}
+
 /* Writes the used descriptors of a batch: all of it, or nothing for the guest. */
-static void publish(struct vring *ring)
+static void publish(struct vring *ring, union inflight_ring *inflight)
 {
 	struct vring_packed *p = &ring->packed;
 	struct vring_place place = p->used;
-	uint32_t descs = 0;
+	uint32_t descs = batch_descs(ring);
 
 	if (!p->batch)
 		return;
 	note(p->record, p->used, p->batch);
+	if (inflight)
+		inflight_packed_begin(ring, p->batch_entry, p->batch,
+				      vring_packed_advance(ring, place, descs));
 	for (uint32_t i = 0; i < p->batch; i++) {
 		if (i)
 			write_desc(ring, place, i, __ATOMIC_RELAXED);
-		place = advance(ring, place, p->record->entry[i].descs);
-		descs += p->record->entry[i].descs;
+		place = vring_packed_advance(ring, place, p->record->entry[i].descs);
 	}
 	write_desc(ring, p->used, 0, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	p->used = place;
+	if (inflight)
+		inflight_packed_end(ring, p->batch_entry, p->batch);
 	note(p->record, p->used, 0);
 	p->since += descs;
+	p->descs_taken -= descs < p->descs_taken ? descs : p->descs_taken;
 	p->batch = 0;
 }
 
@@ -163,30 +177,29 @@ static void publish(struct vring *ring)
 static int take_over(struct vring *ring, struct error *err)
 {
 	struct vring_packed *p = &ring->packed;
-	uint32_t batch = p->record->state >> 16, descs = 0;
+	uint32_t batch = p->record->state >> 16, descs;
 
 	p->used = place_decode(p->record->state & 0xffff);
 	if (p->used.at >= ring->num || batch > VRING_BATCH_MAX)
 		return error_set(err, -EINVAL,
 				 "the record of a packed ring of %u entries says 0x%x",
 				 ring->num, p->record->state);
-	for (uint32_t i = 0; i < batch; i++)
-		descs += p->record->entry[i].descs;
+	p->batch = (uint16_t)batch;
+	descs = batch_descs(ring);
 	if (descs > ring->num)
 		return error_set(
 			err, -EINVAL,
 			"the record of a packed ring of %u entries has a batch "
 			"of %u",
 			ring->num, descs);
-	p->batch = batch;
-	if (batch &&
-	    !is_available(vring_load16(&p->desc[p->used.at].flags, __ATOMIC_ACQUIRE),
-			  p->used.wrap)) {
+	if (batch && !vring_packed_is_available(
+			     vring_load16(&p->desc[p->used.at].flags, __ATOMIC_ACQUIRE),
+			     p->used.wrap)) {
 		/* The guest has it already. */
-		p->used = advance(ring, p->used, descs);
+		p->used = vring_packed_advance(ring, p->used, descs);
 		p->batch = 0;
 	}
-	publish(ring);
+	publish(ring, NULL);
 	p->next = p->used;
 	return 0;
 }
@@ -200,13 +213,16 @@ int vring_packed_start(struct vring *ring, bool resume, struct error *err)
 	p->descs_taken = 0;
 	p->batch = 0;
 	p->since = 0;
-	p->taken = calloc(ring->num, sizeof(*p->taken));
+	p->taken = calloc(ring->num, 2 * sizeof(*p->taken));
+	p->entry = p->taken ? p->taken + ring->num : NULL;
 	p->own = ring->record ? NULL : calloc(1, sizeof(*p->own));
 	p->record = ring->record ? ring->record : p->own;
 	if (!p->taken || !p->record)
 		return error_set(err, -ENOMEM, "no memory for a ring of %u entries",
 				 ring->num);
 	ret = resume ? take_over(ring, err) : find_base(ring, err);
+	if (ret == 0 && ring->inflight)
+		ret = inflight_packed_start(ring, resume, err);
 	if (ret == 0)
 		note(p->record, p->used, 0);
 	return ret;
@@ -216,7 +232,7 @@ void vring_packed_stop(struct vring *ring)
 {
 	free(ring->packed.taken);
 	free(ring->packed.own);
-	ring->packed.taken = NULL;
+	ring->packed.taken = ring->packed.entry = NULL;
 	ring->packed.own = ring->packed.record = NULL;
 }
 
@@ -292,7 +308,7 @@ static int walk_chain(struct vring_walk *w, uint16_t first_flags)
 		}
 		if (ret < 0)
 			return ret;
-		place = advance(w->ring, place, 1);
+		place = vring_packed_advance(w->ring, place, 1);
 		if (piece.flags & VRING_DESC_NEXT)
 			continue;
 		w->chain->head = le16toh(raw.id);
@@ -308,7 +324,7 @@ int vring_packed_pop(struct vring_walk *w)
 	uint32_t last;
 	int descs;
 
-	if (!is_available(flags, p->next.wrap))
+	if (!vring_packed_is_available(flags, p->next.wrap))
 		return 0;
 	*w->chain = (struct vring_chain){.iov = w->iov};
 	descs = walk_chain(w, flags);
@@ -316,9 +332,12 @@ int vring_packed_pop(struct vring_walk *w)
 		return descs;
 	last = ((uint32_t)p->first_taken + p->chains_taken) % w->ring->num;
 	p->taken[last] = (uint16_t)descs;
+	if (w->ring->inflight)
+		p->entry[last] =
+			inflight_packed_take(w->ring, p->next, (uint16_t)descs);
 	p->chains_taken++;
 	p->descs_taken += descs;
-	p->next = advance(w->ring, p->next, descs);
+	p->next = vring_packed_advance(w->ring, p->next, descs);
 	return 1;
 }
 
@@ -332,6 +351,8 @@ void vring_packed_unpop(struct vring *ring, unsigned int count)
 
 		p->descs_taken -= p->taken[last];
 		p->next = go_back(ring, p->next, p->taken[last]);
+		if (ring->inflight)
+			inflight_packed_put_back(ring, p->entry[last]);
 	}
 }
 
@@ -342,14 +363,13 @@ void vring_packed_push(struct vring *ring, const struct vring_chain *chain,
 	uint16_t descs = p->taken[p->first_taken];
 
 	if (p->batch == VRING_BATCH_MAX)
-		publish(ring);
+		publish(ring, ring->inflight);
 	p->record->entry[p->batch].len = len;
 	p->record->entry[p->batch].id = chain->head;
 	p->record->entry[p->batch].descs = descs;
-	p->batch++;
+	p->batch_entry[p->batch++] = p->entry[p->first_taken];
 	p->first_taken = (p->first_taken + 1u) % ring->num;
 	p->chains_taken--;
-	p->descs_taken -= descs;
 }
 
 /* Whether the guest wants an interrupt for the last `since` descriptors. */
@@ -376,7 +396,7 @@ bool vring_packed_commit(struct vring *ring)
 	struct vring_packed *p = &ring->packed;
 	bool wanted;
 
-	publish(ring);
+	publish(ring, ring->inflight);
 	if (!p->since)
 		return false;
 	/* The descriptors must be out before the guest's wish is read. */
@@ -411,8 +431,9 @@ bool vring_packed_wait(struct vring *ring)
 	}
 	/* The wish must be out before the guest's flags are read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return is_available(vring_load16(&p->desc[p->next.at].flags, __ATOMIC_ACQUIRE),
-			    p->next.wrap);
+	return vring_packed_is_available(
+		vring_load16(&p->desc[p->next.at].flags, __ATOMIC_ACQUIRE),
+		p->next.wrap);
 }
 
 void vring_packed_quiet(struct vring *ring)

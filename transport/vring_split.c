@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vring_format.h"
+#include "vring_inflight.h"
 
 /* Places in the avail and used parts, in 16-bit units. */
 enum {
@@ -60,6 +60,12 @@ int vring_split_start(struct vring *ring, bool resume, struct error *err)
 				 ring->num);
 	s->next_used = vring_load16(s->used + RING_IDX, __ATOMIC_RELAXED);
 	s->next_avail = resume ? s->next_used : (uint16_t)ring->base;
+	if (ring->inflight) {
+		int ret = inflight_split_start(ring, resume, err);
+
+		if (ret < 0)
+			return ret;
+	}
 	s->seen_avail = s->next_avail;
 	s->told_used = s->next_used;
 	return 0;
@@ -166,6 +172,12 @@ static int look(struct vring *ring, struct error *err)
 	return ready != 0;
 }
 
+uint16_t vring_split_avail(const struct vring *ring, uint16_t index)
+{
+	return vring_load16(ring->split.avail + RING_ENTRIES + index % ring->num,
+			    __ATOMIC_RELAXED);
+}
+
 int vring_split_pop(struct vring_walk *w)
 {
 	struct vring_split *s = &w->ring->split;
@@ -174,18 +186,21 @@ int vring_split_pop(struct vring_walk *w)
 	if (ret <= 0)
 		return ret;
 	*w->chain = (struct vring_chain){.iov = w->iov};
-	w->chain->head =
-		vring_load16(s->avail + RING_ENTRIES + s->next_avail % w->ring->num,
-			     __ATOMIC_RELAXED);
+	w->chain->head = vring_split_avail(w->ring, s->next_avail);
 	ret = walk_chain(w, w->chain->head);
 	if (ret < 0)
 		return ret;
+	if (w->ring->inflight)
+		inflight_split_take(w->ring, w->chain->head);
 	s->next_avail++;
 	return 1;
 }
 
 void vring_split_unpop(struct vring *ring, unsigned int count)
 {
+	for (; ring->inflight && count; count--)
+		inflight_split_put_back(
+			ring, vring_split_avail(ring, --ring->split.next_avail));
 	ring->split.next_avail -= count;
 }
 
@@ -198,6 +213,8 @@ void vring_split_push(struct vring *ring, const struct vring_chain *chain, uint3
 	elem->len = htole32(len);
 	vring_log_used(ring, 4 + 8 * (s->next_used % ring->num), sizeof(*elem));
 	s->next_used++;
+	if (ring->inflight)
+		inflight_split_give_back(ring, chain->head);
 }
 
 /* Whether the guest wants an interrupt for the step from told_used to next_used. */
@@ -224,6 +241,8 @@ bool vring_split_commit(struct vring *ring)
 		return false;
 	vring_store16(s->used + RING_IDX, s->next_used, __ATOMIC_RELEASE);
 	vring_log_used(ring, 2, 2);
+	if (ring->inflight)
+		inflight_split_publish(ring, s->next_used - s->told_used);
 	s->told_used = s->next_used;
 	/* The index must be out before the guest's wish is read. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

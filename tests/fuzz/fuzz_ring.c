@@ -34,11 +34,13 @@ enum {
 	NUM_MAX = 64,
 	TAKEN_MAX = 64,
 	PIECES_MAX = 32,
+	INFLIGHT = sizeof(struct inflight_packed) +
+		   NUM_MAX * sizeof(struct inflight_packed_desc),
 };
 
 /* The head of an input. */
 struct head {
-	uint8_t features; /* packed, event idx, indirect, log */
+	uint8_t features; /* packed, event idx, indirect, log, inflight */
 	uint8_t num;
 	uint8_t steps;
 	uint8_t reserved;
@@ -57,6 +59,7 @@ struct bench {
 	struct vring ring;
 	struct vring_record record;
 	struct dirty_log log;
+	uint8_t *inflight;
 	struct vring_chain chain[TAKEN_MAX];
 	struct iovec iov[TAKEN_MAX][PIECES_MAX];
 	size_t first, taken;
@@ -131,25 +134,33 @@ static void put_back(struct bench *t, size_t count)
 }
 
 /* Another process goes on, or the memory goes away for a while. */
-static void restart(struct bench *t, bool resume)
+static void restart(struct bench *t, unsigned int how)
 {
 	struct error err;
 	int ret = 0;
 
-	t->taken = 0;
-	if (!resume) {
+	if (how)
+		t->taken = 0;
+	if (how == 0) {
 		vring_suspend(&t->ring);
 		ret = vring_resolve(&t->ring, &t->memory, &err);
-	} else {
+	} else if (how == 1) {
 		vring_stop(&t->ring);
 		ret = vring_resume(&t->ring, &t->memory, t->features, &err);
+	} else {
+		vring_stop(&t->ring);
+		t->ring.has_base = false;
+		t->ring.base = 0;
+		ret = vring_start(&t->ring, &t->memory, t->features, &err);
 	}
-	CHECK(ret == 0);
+	/* What is in flight, and who else may write there, can be wrong. */
+	CHECK(ret == 0 || t->ring.inflight);
+	t->broken = ret < 0;
 }
 
 static void do_step(struct bench *t, const struct step *step)
 {
-	uint32_t place = step->place % (2 * REGION);
+	uint32_t place = step->place % (2 * REGION + INFLIGHT);
 
 	switch (step->what % 8) {
 	case 0:
@@ -171,11 +182,14 @@ static void do_step(struct bench *t, const struct step *step)
 		vring_quiet(&t->ring);
 		break;
 	case 6:
-		t->region[place / REGION][place % REGION] = step->value;
+		if (place >= 2 * REGION)
+			t->inflight[place - 2 * REGION] = step->value;
+		else
+			t->region[place / REGION][place % REGION] = step->value;
 		break;
 	case 7:
 		vring_commit(&t->ring);
-		restart(t, step->value & 1);
+		restart(t, step->value % 3);
 		break;
 	}
 }
@@ -212,6 +226,10 @@ static void prepare(struct bench *t, const struct head *head)
 	t->ring.record = &t->record;
 	t->ring.base = head->base;
 	t->ring.has_base = true;
+	t->inflight = calloc(1, INFLIGHT);
+	CHECK(t->inflight);
+	if (head->features & 16)
+		t->ring.inflight = (union inflight_ring *)t->inflight;
 	vring_set_log(&t->ring, head->features & 8 ? &t->log : NULL);
 }
 
@@ -219,6 +237,7 @@ static void finish(struct bench *t)
 {
 	vring_reset(&t->ring);
 	free(t->log.bits);
+	free(t->inflight);
 	free(t->region[0]);
 	free(t->region[1]);
 }

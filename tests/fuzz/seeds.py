@@ -22,7 +22,7 @@ def ring_steps(chains):
     steps = [(QUIET, 0, 0)]
     steps += [(TAKE, 0, 0)] * chains + [(PUT_BACK, 1, 0), (TAKE, 0, 0)]
     steps += [(GIVE, 0, 100)] * chains + [(COMMIT, 0, 0), (WAIT, 0, 0)]
-    return steps + [(RESTART, 1, 0), (TAKE, 0, 0), (RESTART, 0, 0)]
+    return steps + [(RESTART, 1, 0), (TAKE, 0, 0), (RESTART, 0, 0), (RESTART, 2, 0)]
 
 
 def place(image, at, data):
@@ -34,7 +34,7 @@ def rings():
     chains = [[(GUEST + 0x800, 44, NEXT), (GUEST + 0x1ff0, 32, 0)],
               [(GUEST + 0x900, 100, WRITE)],
               [(GUEST + table, 32, INDIRECT)]]
-    for features in (0, 2, 4, 6, 8, 14):
+    for features in (0, 2, 4, 6, 8, 14, 16, 22, 30):
         image = bytearray(0x1100)
         index = 0
         place(image, 0x400, struct.pack("<HH", 0, len(chains)))
