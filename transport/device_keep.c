@@ -6,7 +6,24 @@
 
 #include <errno.h>
 
+#include "event.h"
 #include "log.h"
+
+/*
+ * Where the event ring is ours, all connections are reset at one stroke, before there
+ * are new ones. What the guest is told of each of them does no harm then, and is all
+ * there is where the ring is not ours.
+ */
+static void reset_transport(struct device *dev)
+{
+	struct vring *ring = &dev->front.ring[DEVICE_EVENT];
+	struct error err;
+
+	if (roll_has_lost(&dev->roll) &&
+	    vhost_user_ring_runs(&dev->front, DEVICE_EVENT) &&
+	    event_put(ring, &dev->front.memory, EVENT_TRANSPORT_RESET, &err) < 0)
+		log_warning("the guest's event ring: %s", err.text);
+}
 
 static void resume(struct device *dev, int fd)
 {
@@ -27,6 +44,7 @@ static void resume(struct device *dev, int fd)
 	if (!device_is_attached(dev))
 		return;
 	dev->front_pending = true;
+	reset_transport(dev);
 	log_info("in the place of an earlier process: the front-end is served on, %zu "
 		 "connections of the guest are reset",
 		 dev->roll.lost_count);

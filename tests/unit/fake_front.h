@@ -93,7 +93,7 @@ struct guest {
 	int front; /* vhost-user connection */
 	int memfd;
 	uint8_t *mem;
-	struct fake_ring ring[2];
+	struct fake_ring ring[3]; /* the third is QEMU's own, and only on wish ours */
 	/* Set before guest_start(). */
 	uint64_t features;
 	unsigned int rx_parts; /* descriptors of each receive buffer */
@@ -249,7 +249,7 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 	g->rx_parts = 1;
 	g->rx_size = 3776;
 	g->rx_slots = 64;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		g->ring[i] = (struct fake_ring){.kick = -1, .call = -1, .err = -1};
 	g->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(g->memfd, 2 * REGION_SIZE), 0);
@@ -460,7 +460,7 @@ static inline void guest_free(struct guest *g)
 		assert_int_not_equal(access(g->vhost_user, F_OK), 0);
 		assert_int_not_equal(access(g->uds, F_OK), 0);
 	}
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		close(g->ring[i].kick);
 		close(g->ring[i].call);
 		close(g->ring[i].err);

@@ -274,6 +274,32 @@ static void replaced_by_another_version(void **state)
 	assert_true(log_has(g, "made room"));
 }
 
+/* As Cloud Hypervisor and crosvm do, the front-end hands the event ring over too. */
+static void the_event_ring_tells_of_the_reset(void **state)
+{
+	struct guest *g = *state;
+	uint64_t at = RING_AT(2) + 0xf000;
+	uint32_t port, id, len;
+	int fd;
+
+	fake_ring_clear(g, 2);
+	g->ring[2].desc[0] =
+		(struct vring_desc){.addr = at, .len = 8, .flags = VRING_DESC_WRITE};
+	memset(guest_ptr(g, at), 0xff, 8);
+	guest_start_ring(g, 2, 0);
+	fake_offer(g, 2, 0);
+	fd = join_in(g, GUEST_PORT, &port);
+	kill_worker(g);
+	wait_until(fake_reap(g, 2, &id, &len));
+	assert_int_equal(len, 4);
+	/* VIRTIO_VSOCK_EVENT_TRANSPORT_RESET */
+	assert_memory_equal(guest_ptr(g, at), "\0\0\0\0", 4);
+	host_expect_closed(fd);
+	close(fd);
+	guest_expect(g, PACKET_RST, GUEST_PORT, port);
+	expect_service(g);
+}
+
 static void a_reboot_after_a_kill_tells_nothing_of_before(void **state)
 {
 	struct guest *g = *state;
@@ -350,6 +376,7 @@ int main(void)
 		test_guest(killed_between_request_and_answer),
 		test_guest(killed_while_the_guest_is_paused),
 		test_guest(replaced_by_another_version),
+		test_guest(the_event_ring_tells_of_the_reset),
 		test_guest(a_reboot_after_a_kill_tells_nothing_of_before),
 		test_guest(
 			a_front_end_that_leaves_and_one_that_comes_leave_nothing_held),
