@@ -174,18 +174,17 @@ stalls_alone() { # stalls_alone PORT
 	expect_match 'in a test guest only' "$output"
 }
 
-@test "the line of the manual page reaches the guest's port 22" {
-	# In place of an ssh server, one that says what they say first.
-	guest 'socat VSOCK-LISTEN:22,fork SYSTEM:"echo SSH-2.0-guest; read line; echo \$line" >/dev/null 2>&1 & echo $! >/tmp/sshd'
-	line=$(man_block vsockd.8 ProxyCommand)
-	expect_match '^ssh -o ProxyCommand=' "$line"
-	command=$(sed -n "s,.*ProxyCommand='\(.*\)' .*,\1,p" <<<"$line" | sed "s,/run/vm1/vsock.sock,$(sock),")
-	answers() { echo 'SSH-2.0-host' | timeout 20 sh -c "$command" | tr -d '\r' >"$BATS_TEST_TMPDIR/out" && grep -q SSH-2.0-guest "$BATS_TEST_TMPDIR/out"; }
-	eventually answers
-	grep -q SSH-2.0-host "$BATS_TEST_TMPDIR/out"
-	# And by the port of --listen, which says no line of its own.
-	published() { echo 'SSH-2.0-host' | timeout 20 socat -t 20 - "TCP:127.0.0.1:$(cat "$VMCTL_RUN_DIR/port")" >"$BATS_TEST_TMPDIR/out"; }
-	eventually published
-	expect $'SSH-2.0-guest\nSSH-2.0-host' "$(cat "$BATS_TEST_TMPDIR/out")"
+@test "ssh into the guest, by the line of the manual page and by --listen" {
+	key=$BATS_TEST_TMPDIR/key
+	ssh-keygen -q -t ed25519 -N '' -f "$key"
+	guest "mkdir -p -m 700 /root/.ssh /etc/dropbear; echo '$(cat "$key.pub")' >/root/.ssh/authorized_keys"
+	guest 'socat VSOCK-LISTEN:22,fork EXEC:"dropbear -i -R -s" >/tmp/sshd.log 2>&1 & echo $! >/tmp/sshd'
+	options="-i $key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+	line=$(man_block vsockd.8 ProxyCommand | sed "s,/run/vm1/vsock.sock,$(sock),; s,^ssh ,&$options ,")
+	logs_in() { timeout 60 bash -c "$line 'uname -r; head -c 1000000 /dev/zero | sha256sum'" >"$BATS_TEST_TMPDIR/out"; }
+	eventually logs_in
+	expect "$(kernel_release; head -c 1000000 /dev/zero | sha256sum)" "$(cat "$BATS_TEST_TMPDIR/out")"
+	# shellcheck disable=SC2086 # words
+	expect hello "$(timeout 60 ssh $options -p "$(cat "$VMCTL_RUN_DIR/port")" root@127.0.0.1 echo hello)"
 	guest 'kill $(cat /tmp/sshd)'
 }
