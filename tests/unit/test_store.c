@@ -157,6 +157,8 @@ static void restarts_and_kills_go_unnoticed(void **state)
 	end(g, SIGTERM);
 	unlink(g->uds);
 	unlink(g->vhost_user);
+	close(m.socket);
+	free(m.store.holding);
 	guest_free(g);
 }
 
@@ -188,6 +190,8 @@ static void what_is_no_state_is_not_believed(void **state)
 	guest_start(g);
 	expect_service(g);
 	end(g, SIGTERM);
+	close(m.socket);
+	free(m.store.holding);
 	guest_free(g);
 }
 

@@ -87,18 +87,24 @@ struct both {
 	bool reset; /* the guest was told */
 };
 
+static unsigned int under_way; /* chains of the transmit ring */
+
+static void reap_sent(struct guest *g)
+{
+	uint32_t id, len;
+
+	while (fake_reap(g, 1, &id, &len))
+		under_way--;
+}
+
 /* Sends without waiting for the chain to come back: the worker may be gone. */
 static void send_soon(struct guest *g, const struct packet *packet, const void *payload)
 {
 	uint8_t head[PACKET_HEADER_SIZE];
-	uint32_t id, len;
 
-	while (fake_reap(g, 1, &id, &len))
-		continue;
-	if ((uint16_t)(g->ring[1].next - g->ring[1].seen_used) >= TX_SLOTS)
-		return;
 	packet_encode(packet, head);
 	guest_offer_tx(g, g->ring[1].next % TX_SLOTS, head, payload, packet->len, 2);
+	under_way++;
 }
 
 static void receive_all(struct guest *g, struct both *both, size_t count)
@@ -138,10 +144,11 @@ static void move(struct guest *g, struct both *b)
 
 	host_write_some(b->fd, &b->flow, UINT64_MAX);
 	host_read_some(b->fd, &b->flow);
+	reap_sent(g);
 	rw = guest_packet(PACKET_RW, b->flow.guest_port, b->flow.host_port, len);
 	rw.fwd_cnt = (uint32_t)b->flow.received;
 	if (b->flow.peer_alloc - ((uint32_t)b->flow.sent - b->flow.peer_fwd) < len ||
-	    (uint16_t)(g->ring[1].next - g->ring[1].seen_used) >= TX_SLOTS)
+	    under_way >= TX_SLOTS)
 		return;
 	fill(payload, len, b->flow.sent);
 	send_soon(g, &rw, payload);
@@ -189,10 +196,7 @@ static void killed_in_mid_transfer(void **state)
 		for (size_t b = 0; b < 2; b++)
 			expect_host_end(&both[b]);
 		/* Every chain that was under way comes back. */
-		wait_until((receive_all(g, both, 2),
-			    __atomic_load_n(&g->ring[1].used[1], __ATOMIC_ACQUIRE) ==
-				    g->ring[1].next));
-		g->ring[1].seen_used = g->ring[1].next;
+		wait_until((receive_all(g, both, 2), reap_sent(g), !under_way));
 	}
 	/* What is left of it answers, and nothing else comes. */
 	guest_expect_nothing(g);
@@ -235,7 +239,7 @@ static void expect_service(struct guest *g)
 static void killed_while_the_guest_is_paused(void **state)
 {
 	struct guest *g = *state;
-	uint16_t base[2];
+	uint32_t base[2];
 	uint32_t port;
 	int fd;
 
@@ -246,10 +250,8 @@ static void killed_while_the_guest_is_paused(void **state)
 		kill_worker(g);
 		host_expect_closed(fd);
 		close(fd);
-		for (unsigned int r = 0; r < 2; r++) {
-			assert_int_equal(base[r], g->ring[r].seen_used);
+		for (unsigned int r = 0; r < 2; r++)
 			guest_start_ring(g, r, base[r]);
-		}
 		guest_expect(g, PACKET_RST, GUEST_PORT, port);
 		expect_service(g);
 	}
@@ -286,7 +288,7 @@ static void the_event_ring_tells_of_the_reset(void **state)
 	g->ring[2].desc[0] =
 		(struct vring_desc){.addr = at, .len = 8, .flags = VRING_DESC_WRITE};
 	memset(guest_ptr(g, at), 0xff, 8);
-	guest_start_ring(g, 2, 0);
+	guest_start_ring(g, 2, fake_first_base(g));
 	fake_offer(g, 2, 0);
 	fd = join_in(g, GUEST_PORT, &port);
 	kill_worker(g);
@@ -340,13 +342,13 @@ static void a_worker_that_keeps_crashing_is_given_up(void **state)
 	wait_until(({
 		pid_t worker = worker_of(g);
 
-		if (worker > 0)
+		if (worker > 0 && !log_has(g, "giving up"))
 			kill(worker, SIGABRT);
 		waitpid(g->pid, &status, WNOHANG) == g->pid;
 	}));
 	g->pid = 0;
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 1);
+	/* The exit status 1. */
+	assert_int_equal(status, 1 << 8);
 	assert_true(log_has(g, "giving up"));
 	assert_true(front_is_closed(g));
 }
