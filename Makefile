@@ -51,8 +51,8 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module \
-	fuzz lint install clean help module unit vm
+.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-siblings \
+	fuzz lint install clean help module unit vm bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -66,10 +66,13 @@ help:
 	@echo 'deps         installs packages, fetches kernels'
 	@echo 'build        vmctl, vsockd, vmctl-agent     module  upcall.ko for $(KERNELS)'
 	@echo 'unit vm      unit test programs, test guests (built, not run)'
-	@echo 'fuzz         both fuzzers, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
+	@echo 'fuzz         every fuzzer, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
 	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
+	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
+	@echo 'soak-siblings       two guests, 1 GiB at each other'
+	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
 deps:
@@ -87,10 +90,17 @@ lint:
 check-kernels check-kernel-debug: deps
 	$(Q)tests/$@
 
+soak-siblings: deps vm build
+	$(Q)SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=6.12 bats --tap tests/vm/siblings.bats
+
 soak-module: deps vm build
 	$(Q)for kernel in $(KERNELS); do VM_KERNEL=$$kernel tests/vm/soak 500 || exit; done
 
-fuzz: build vm $(O)/fuzz/fuzz_request
+soak-vsockd: deps vm build $(O)/tests/unit/test_survive
+	$(Q)SURVIVE_KILLS=2000 $(O)/tests/unit/test_survive
+	$(Q)SURVIVE_KILLS=100 VM_KERNEL=6.12 O=$(O) bats --tap tests/vm/survive.bats
+
+fuzz: build vm fuzzers
 	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) O=$(O) bats --tap tests/fuzz
 
 $(O)/gen/%.pb-c.c $(O)/gen/%.pb-c.h: proto/%.proto
@@ -117,6 +127,7 @@ $(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_
 $(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson)
 $(O)/vmctl: $(O)/host-cli/main.o $(O)/libhost-cli.a $(O)/libproto.a
 $(O)/vmctl-agent: $(O)/agent/main.o $(O)/libagent.a $(O)/libproto.a
+$(O)/vsockd: LDLIBS_ALL = $(shell pkg-config --libs libseccomp)
 $(O)/vsockd: $(O)/transport/main.o $(O)/libtransport.a $(O)/libproto.a
 $(PROGRAMS):
 	$(call say,LD,$@)
@@ -125,7 +136,10 @@ $(PROGRAMS):
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
-		$(shell pkg-config --libs cmocka libprotobuf-c jansson)
+		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp)
+
+# These start the program itself.
+$(O)/tests/unit/test_survive $(O)/tests/unit/test_survive_packed $(O)/tests/unit/test_store: $(O)/vsockd
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c
@@ -141,15 +155,37 @@ $(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c $(PARSER) $(wildcard kmod-upca
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(SHIM) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 
+# vsockd's own sources, each fuzzer with what it needs of them.
+FUZZ_RING  := $(addprefix transport/,vring.c vring_split.c vring_packed.c memory.c dirty_log.c \
+	inflight.c inflight_split.c inflight_packed.c)
+FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.c) \
+	$(addprefix transport/,state.c store.c notify.c)
+FUZZERS    := $(addprefix $(O)/fuzz/fuzz_,request ring front)
+$(O)/fuzz/fuzz_ring: $(FUZZ_RING)
+$(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
+$(O)/fuzz/fuzz_ring $(O)/fuzz/fuzz_front: $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c \
+		proto/error.c $(wildcard transport/*.h proto/*.h)
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
+
 $(O)/tests/vm/guest/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-genl-3.0)
 $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
-GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages flood-vsock,$(O)/tests/vm/guest/$(p))
-$(filter-out %/upcall-events,$(GUEST_PROGRAMS)): %: %.o
+GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages flood-vsock vsock-messages vsock-forward,$(O)/tests/vm/guest/$(p))
+$(filter-out %/upcall-events %/vsock-forward,$(GUEST_PROGRAMS)): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
+
+$(O)/tests/vm/guest/vsock-forward: $(O)/tests/vm/guest/vsock-forward.o $(O)/libtransport.a $(O)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c)
 
 # kbuild writes beside the sources it is given, so it is given a copy. A newer kernel
 # may have taken the place of the cached one.
@@ -164,6 +200,18 @@ $(O)/vm/initramfs-%.img: $(O)/vmctl-agent $(O)/vmctl $(O)/kmod/%/upcall.ko tests
 	$(call say,CPIO,$@)
 	$(Q)tests/vm/mkinitramfs $* $@
 
+# Measures vsockd as its monitor and guest would see it, beside the sockets underneath.
+BENCH := $(O)/tests/bench/vsock-ring
+$(BENCH): $(patsubst %.c,$(O)/%.o,$(wildcard tests/bench/*.c))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread -lm
+
+BENCHED = $(O)/vsockd --cid {cid} --vhost-user {vhost-user} --uds {uds} --max-connections 10100
+bench: $(O)/vsockd $(BENCH)
+	$(Q)mkdir -p $(O)/bench
+	$(Q)$(BENCH) --spawn '$(BENCHED)' --spawn-busy '$(BENCHED) --busy-poll 1000' \
+		--json $(O)/bench/vsock.json $(BENCH_OPTIONS)
+
 install: build
 	$(INSTALL) -D -m 755 $(O)/vmctl $(DESTDIR)$(BINDIR)/vmctl
 	$(INSTALL) -D -m 755 $(O)/vsockd $(DESTDIR)$(SBINDIR)/vsockd
@@ -171,6 +219,9 @@ install: build
 	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
 	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vmctl-agent.service.in \
 		>$(DESTDIR)$(UNITDIR)/vmctl-agent.service
+	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
+		>$(DESTDIR)$(UNITDIR)/vsockd@.service
+	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
 	for page in docs/*.[1-9]; do \
 		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
 	done

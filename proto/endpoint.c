@@ -51,11 +51,10 @@ static int parse_vsock(const char *text, struct endpoint *ep, struct error *err)
 	uint64_t cid;
 
 	ep->kind = ENDPOINT_VSOCK;
-	if (parse_number(text, UINT32_MAX - 1, &cid) || cid <= VMADDR_CID_HOST)
-		return error_set(
-			err, -EINVAL,
-			"vsock:%s names no guest; a CID is a number from 3 to %u", text,
-			UINT32_MAX - 1);
+	if (parse_number(text, UINT32_MAX - 1, &cid) || !cid)
+		return error_set(err, -EINVAL,
+				 "vsock:%s: a CID is a number from 1 to %u", text,
+				 UINT32_MAX - 1);
 	ep->cid = (uint32_t)cid;
 	return 0;
 }
@@ -106,6 +105,19 @@ static int parse_scheme(const char *text, struct endpoint *ep, struct error *err
 	return -ENOENT;
 }
 
+/* The address of a VM: CIDs 1 and 2 are none. */
+static int parse_guest(const char *text, struct endpoint *ep, struct error *err)
+{
+	int ret = parse_scheme(text, ep, err);
+
+	if (ret == 0 && ep->kind == ENDPOINT_VSOCK && ep->cid <= VMADDR_CID_HOST)
+		return error_set(
+			err, -EINVAL,
+			"vsock:%u names no guest; a CID is a number from 3 to %u",
+			ep->cid, UINT32_MAX - 1);
+	return ret;
+}
+
 /* Reads <vm>/endpoint, one line. -ENOENT when there is none. */
 static int read_endpoint_file(const char *name, struct endpoint *ep, struct error *err)
 {
@@ -126,7 +138,7 @@ static int read_endpoint_file(const char *name, struct endpoint *ep, struct erro
 		text[0] = '\0';
 	fclose(f);
 	text[strcspn(text, "\r\n")] = '\0';
-	ret = parse_scheme(text, ep, err);
+	ret = parse_guest(text, ep, err);
 	if (ret == -ENOENT)
 		return error_set(err, -EINVAL,
 				 "%s holds no address (unix:, vsock: or tcp:)", path);
@@ -160,9 +172,21 @@ static int lookup(const char *name, struct endpoint *ep, struct error *err)
 
 int endpoint_parse(const char *text, struct endpoint *ep, struct error *err)
 {
-	int ret = parse_scheme(text, ep, err);
+	int ret = parse_guest(text, ep, err);
 
 	return ret == -ENOENT ? lookup(text, ep, err) : ret;
+}
+
+int endpoint_parse_address(const char *text, struct endpoint *ep, struct error *err)
+{
+	int ret = parse_scheme(text, ep, err);
+
+	if (ret == -ENOENT)
+		return error_set(err, -EINVAL,
+				 "'%s' is no address (unix:PATH, tcp:HOST:PORT or "
+				 "vsock:CID)",
+				 text);
+	return ret;
 }
 
 const char *endpoint_format(const struct endpoint *ep,

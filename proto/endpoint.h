@@ -39,6 +39,12 @@ struct endpoint {
  */
 int endpoint_parse(const char *text, struct endpoint *ep, struct error *err);
 
+/*
+ * Parses an address of any service, not only of a VM: names are not looked up, and
+ * vsock: may be followed by 1 or 2. What it leads to speaks no CONNECT line.
+ */
+int endpoint_parse_address(const char *text, struct endpoint *ep, struct error *err);
+
 /* Writes the address back as text ("unix:/..."); returns buf. */
 const char *endpoint_format(const struct endpoint *ep,
 			    char buf[static ENDPOINT_TEXT_MAX]);

@@ -7,9 +7,13 @@
 #include <sys/socket.h>
 
 #include "iov.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("sendmsg", "getsockopt", "setsockopt");
 
 enum {
-	BACKLOG_MIN = 4096
+	BACKLOG_MIN = 4096,
+	WIDE = 2 << 20, /* bytes of a socket's buffer, as the kernel counts them */
 };
 
 static int grow(struct backlog *backlog, size_t need)
@@ -22,9 +26,12 @@ static int grow(struct backlog *backlog, size_t need)
 		size *= 2;
 	if (size == backlog->size)
 		return 0;
+	if (size - backlog->size > backlog->pool->max - backlog->pool->used)
+		return -EDQUOT;
 	data = malloc(size);
 	if (!data)
 		return -ENOMEM;
+	backlog->pool->used += size - backlog->size;
 	n = backlog_peek(backlog, held);
 	for (size_t i = 0; i < n; i++) {
 		memcpy(data + done, held[i].iov_base, held[i].iov_len);
@@ -45,8 +52,6 @@ int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 
 	if (!len)
 		return 0;
-	if (len > BACKLOG_MAX - backlog->len)
-		return -ENOBUFS;
 	ret = grow(backlog, backlog->len + len);
 	if (ret < 0)
 		return ret;
@@ -83,6 +88,14 @@ void backlog_consume(struct backlog *backlog, size_t len)
 	backlog->len -= len;
 }
 
+void backlog_cut(struct backlog *backlog, size_t len)
+{
+	if (len >= backlog->len)
+		backlog_clear(backlog);
+	else
+		backlog->len -= len;
+}
+
 static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 {
 	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = count};
@@ -98,6 +111,29 @@ static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+/* False when that cannot be, or was done before. */
+static bool widen(struct backlog *backlog, int fd)
+{
+	struct backlog_pool *pool = backlog->pool;
+	int size = WIDE / 2; /* the kernel takes twice that, for its own part */
+	socklen_t len = sizeof(int);
+	int domain;
+
+	if (backlog->wide || pool->wide + WIDE > pool->max / 2)
+		return false;
+	/* TCP knows better how much it needs. */
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    domain != AF_UNIX)
+		return false;
+	/* Beyond what the administrator allows to all, if we may. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
+		return false;
+	backlog->wide = true;
+	pool->wide += WIDE;
+	return true;
+}
+
 ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 		     size_t count, size_t len)
 {
@@ -107,28 +143,40 @@ ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 	if (n < 0)
 		return n;
 	ret = backlog_add(backlog, iov, count, n, len - n);
-	return ret < 0 ? ret : n;
+	if (ret < 0)
+		return ret;
+	/* What is held now may find room after all. */
+	if (backlog->len && widen(backlog, fd)) {
+		ssize_t more = backlog_flush(backlog, fd);
+
+		return more < 0 ? more : n + more;
+	}
+	return n;
 }
 
 ssize_t backlog_flush(struct backlog *backlog, int fd)
 {
 	struct iovec held[2];
-	ssize_t total = 0, n;
+	ssize_t n = write_some(fd, held, backlog_peek(backlog, held));
 
-	while (backlog->len) {
-		n = write_some(fd, held, backlog_peek(backlog, held));
-		if (n < 0)
-			return n;
-		if (n == 0)
-			break;
+	if (n > 0)
 		backlog_consume(backlog, n);
-		total += n;
-	}
-	return total;
+	return n;
 }
 
 void backlog_clear(struct backlog *backlog)
 {
+	if (!backlog->data)
+		return;
 	free(backlog->data);
-	*backlog = (struct backlog){0};
+	backlog->pool->used -= backlog->size;
+	*backlog = (struct backlog){.pool = backlog->pool, .wide = backlog->wide};
+}
+
+void backlog_end(struct backlog *backlog)
+{
+	backlog_clear(backlog);
+	if (backlog->wide)
+		backlog->pool->wide -= WIDE;
+	backlog->wide = false;
 }

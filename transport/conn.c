@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "conn.h"
+#include "conn_message.h"
+#include "conn_open.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -8,16 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "hybrid.h"
 #include "log.h"
+#include "sandbox_calls.h"
 
-#define WANT(op) (1u << (op))
-
-/* In which order the notes are told; a REQUEST or RESPONSE opens, an RST ends. */
-static const uint8_t order[] = {
-	PACKET_REQUEST,	       PACKET_RESPONSE, PACKET_CREDIT_UPDATE,
-	PACKET_CREDIT_REQUEST, PACKET_SHUTDOWN, PACKET_RST,
-};
+SANDBOX_CALLS("close", "poll", "ppoll", "recvfrom", "shutdown");
 
 static void close_socket(struct conn *conn)
 {
@@ -25,10 +20,12 @@ static void close_socket(struct conn *conn)
 		close(conn->fd);
 	conn->fd = -1;
 	conn->readable = false;
-	backlog_clear(&conn->backlog);
+	backlog_end(&conn->backlog);
+	messages_free(conn->messages);
+	conn->messages = NULL;
 }
 
-static void die(struct conn *conn)
+void conn_die(struct conn *conn)
 {
 	close_socket(conn);
 	conn->want = 0;
@@ -40,17 +37,25 @@ static void die(struct conn *conn)
 static void end(struct conn *conn)
 {
 	if (conn->state == CONN_LINE || conn->state == CONN_LINGER) {
-		die(conn);
+		conn_die(conn);
 		return;
 	}
 	close_socket(conn);
-	conn->want = WANT(PACKET_RST);
+	conn->want = CONN_WANT(PACKET_RST);
 	conn->deadline = 0;
 	conn->state = CONN_ENDING;
 }
 
-void conn_reset(struct conn *conn, const char *why)
+static void count_reset(struct conn *conn, enum reset_reason reason)
 {
+	conn->common->stats.resets[reason]++;
+	if (conn->state < CONN_OPEN)
+		conn->common->stats.refused++;
+}
+
+void conn_reset(struct conn *conn, enum reset_reason reason, const char *why)
+{
+	count_reset(conn, reason);
 	log_debug("connection %u-%u is reset: %s", conn->host_port, conn->guest_port,
 		  why);
 	if (conn->backlog.len)
@@ -62,50 +67,12 @@ void conn_reset(struct conn *conn, const char *why)
 	end(conn);
 }
 
-void conn_accept(struct conn *conn, int fd, uint64_t now)
-{
-	conn->state = CONN_LINE;
-	conn->fd = fd;
-	conn->batch = CONN_BATCH_MAX;
-	conn->deadline = now + CONN_LINE_TIMEOUT;
-}
-
-void conn_dialled(struct conn *conn, int fd)
-{
-	conn->fd = fd;
-	conn->readable = true;
-	conn->deadline = 0;
-	conn->state = CONN_OPEN;
-	conn->want |= WANT(PACKET_RESPONSE);
-}
-
-void conn_request(struct conn *conn, const struct packet *request, int fd, uint64_t now)
-{
-	conn->fd = -1;
-	conn->batch = CONN_BATCH_MAX;
-	conn->host_port = request->dst_port;
-	conn->guest_port = request->src_port;
-	credit_hear(&conn->credit, request);
-	if (fd >= 0) {
-		conn_dialled(conn, fd);
-		return;
-	}
-	conn->state = CONN_DIALLING;
-	conn->deadline = now + CONN_DIAL_RETRY;
-	conn->give_up = now + CONN_DIAL_TIMEOUT;
-}
-
-void conn_free(struct conn *conn)
-{
-	close_socket(conn);
-}
-
 static void tell_shutdown(struct conn *conn, uint8_t flags)
 {
 	if ((conn->host_shut & flags) == flags)
 		return;
 	conn->host_shut |= flags;
-	conn->want |= WANT(PACKET_SHUTDOWN);
+	conn->want |= CONN_WANT(PACKET_SHUTDOWN);
 }
 
 /* Nobody will read what the guest sends. */
@@ -117,8 +84,11 @@ static void lose_reader(struct conn *conn)
 			"from the guest",
 			conn->host_port, conn->guest_port, conn->backlog.len);
 	/* Else a guest that waits for room would never try, and learn it, again. */
-	credit_forward(&conn->credit, (uint32_t)conn->backlog.len);
+	conn->credit.fwd_cnt = conn->credit.rx_cnt;
+	conn->credit.kept = 0;
 	backlog_clear(&conn->backlog);
+	if (conn->messages)
+		messages_clear(conn->messages);
 	conn->hangup = true;
 	tell_shutdown(conn, PACKET_SHUT_RCV);
 }
@@ -135,6 +105,8 @@ static void refuse_bytes(struct conn *conn)
 
 	conn->rd_shut = true;
 	conn->readable = false;
+	if (conn->messages)
+		backlog_clear(&conn->messages->rest);
 	shutdown(conn->fd, SHUT_RD);
 	do
 		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -155,7 +127,7 @@ static void settle(struct conn *conn, uint64_t now)
 		lose_reader(conn);
 		tell_shutdown(conn, PACKET_SHUT_BOTH);
 	}
-	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn->backlog.len &&
+	if ((conn->guest_shut & PACKET_SHUT_SEND) && !conn_owes(conn) &&
 	    !conn->wr_shut) {
 		conn->wr_shut = true;
 		shutdown(conn->fd, SHUT_WR);
@@ -163,7 +135,7 @@ static void settle(struct conn *conn, uint64_t now)
 	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut)
 		refuse_bytes(conn);
 	if (conn->guest_shut == PACKET_SHUT_BOTH) {
-		if (!conn->backlog.len)
+		if (!conn_owes(conn))
 			end(conn);
 		return;
 	}
@@ -175,66 +147,41 @@ static void settle(struct conn *conn, uint64_t now)
 	}
 }
 
-/* What writing to the socket came to: bytes, or a negative errno. */
-static void on_written(struct conn *conn, ssize_t n)
+void conn_on_written(struct conn *conn, ssize_t n)
 {
 	if (n == -EPIPE)
 		lose_reader(conn);
+	else if (n == -EDQUOT)
+		conn_reset(conn, RESET_BUFFER_TOTAL,
+			   "what is held for all host programs that do not read is at "
+			   "--buffer-total");
 	else if (n < 0)
-		conn_reset(conn, strerror((int)-n));
+		conn_reset(conn, n == -ENOMEM ? RESET_NO_MEMORY : RESET_HOST_SOCKET,
+			   strerror((int)-n));
 	else
 		credit_forward(&conn->credit, (uint32_t)n);
 }
 
 static void flush_backlog(struct conn *conn)
 {
-	if (conn->fd >= 0 && conn->backlog.len)
-		on_written(conn, backlog_flush(&conn->backlog, conn->fd));
+	if (conn->fd < 0 || !conn_owes(conn))
+		return;
+	conn_on_written(conn, conn->messages ? messages_flush(conn->messages,
+							      &conn->backlog, conn->fd)
+					     : backlog_flush(&conn->backlog, conn->fd));
 }
 
 static void note_credit(struct conn *conn)
 {
 	if (conn->state == CONN_OPEN && !(conn->guest_shut & PACKET_SHUT_SEND) &&
 	    credit_should_tell(&conn->credit))
-		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+		conn->want |= CONN_WANT(PACKET_CREDIT_UPDATE);
 }
 
-/* Takes the line and nothing behind it, which is the guest's. */
-static void read_line(struct conn *conn, uint32_t events, uint64_t now)
+void conn_turn_away(struct conn *conn)
 {
-	char line[HYBRID_LINE_MAX];
-	ssize_t n;
-	int len;
-
-	n = recv(conn->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		die(conn);
-		return;
-	}
-	len = hybrid_parse_connect(line, n, &conn->guest_port);
-	if (len < 0)
-		log_limited(
-			LOG_LEVEL_WARNING,
-			"a host program sent something other than \"CONNECT <port>\", "
-			"it is turned away");
-	if (len < 0 || (len == 0 && (events & (EPOLLRDHUP | EPOLLHUP)))) {
-		die(conn);
-		return;
-	}
-	if (len == 0)
-		return;
-	if (recv(conn->fd, line, len, MSG_DONTWAIT) != len) {
-		die(conn);
-		return;
-	}
-	log_debug("connection %u-%u: asking the guest", conn->host_port,
-		  conn->guest_port);
-	conn->readable = true;
-	conn->state = CONN_REQUESTED;
-	conn->want = WANT(PACKET_REQUEST);
-	conn->deadline = now + CONN_REQUEST_TIMEOUT;
+	conn->common->stats.refused++;
+	conn_die(conn);
 }
 
 /* A program that has left without a byte for the guest does not want it any more. */
@@ -244,19 +191,20 @@ static void check_requester(struct conn *conn)
 
 	if (recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
 		return;
-	if (conn->want & WANT(PACKET_REQUEST))
-		die(conn);
+	if (conn->want & CONN_WANT(PACKET_REQUEST))
+		conn_turn_away(conn);
 	else
-		conn_reset(conn, "the host program left before the guest answered");
+		conn_reset(conn, RESET_HOST_LEFT,
+			   "the host program left before the guest answered");
 }
 
 void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 {
 	if (conn->fd < 0)
 		return;
-	if (conn->state == CONN_LINE) {
-		read_line(conn, events, now);
-		if (conn->state != CONN_REQUESTED)
+	if (conn->state == CONN_LINE || conn->state == CONN_GREETING) {
+		conn_open_on_socket(conn, events, now);
+		if (conn->state != CONN_REQUESTED && conn->state != CONN_OPEN)
 			return;
 	}
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -266,38 +214,23 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 	if (conn->state == CONN_REQUESTED && conn->hangup)
 		check_requester(conn);
 	flush_backlog(conn);
-	if (conn->state == CONN_LINGER && !conn->backlog.len)
-		die(conn);
+	if (conn->state == CONN_LINGER && !conn_owes(conn))
+		conn_die(conn);
 	note_credit(conn);
 	settle(conn, now);
-}
-
-static void on_response(struct conn *conn)
-{
-	char line[HYBRID_LINE_MAX];
-	struct iovec iov = {line, hybrid_format_ok(line, conn->host_port)};
-	ssize_t n;
-
-	if (conn->state != CONN_REQUESTED) {
-		conn_reset(conn, "the guest sent a RESPONSE to no REQUEST");
-		return;
-	}
-	conn->state = CONN_OPEN;
-	conn->deadline = 0;
-	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
-	n = backlog_send(&conn->backlog, conn->fd, &iov, 1, iov.iov_len);
-	if (n == -EPIPE)
-		lose_reader(conn);
-	else if (n != (ssize_t)iov.iov_len)
-		conn_reset(conn, "the host program's socket does not take the OK line");
 }
 
 static void on_rst(struct conn *conn)
 {
 	log_debug("connection %u-%u: the guest %s", conn->host_port, conn->guest_port,
 		  conn->state == CONN_REQUESTED ? "refuses" : "has reset it");
-	if (conn->state != CONN_OPEN || !conn->backlog.len) {
-		die(conn);
+	if (conn->state == CONN_REQUESTED)
+		count_reset(conn, RESET_GUEST_REFUSED);
+	else if (!conn->closing)
+		count_reset(conn, RESET_GUEST);
+	conn_cut_message(conn);
+	if (conn->state != CONN_OPEN || !conn_owes(conn)) {
+		conn_die(conn);
 		return;
 	}
 	refuse_bytes(conn);
@@ -306,24 +239,77 @@ static void on_rst(struct conn *conn)
 	conn->state = CONN_LINGER;
 }
 
+/* Counts what came, and whether it keeps to the credit. */
+static bool take_data(struct conn *conn, uint32_t len)
+{
+	struct stats *stats = &conn->common->stats;
+
+	if (!credit_take(&conn->credit, len))
+		return false;
+	stats->from_guest_packets++;
+	stats->from_guest_bytes += len;
+	conn->stats.from_guest_packets++;
+	conn->stats.from_guest_bytes += len;
+	return true;
+}
+
 static void on_rw(struct conn *conn, const struct packet *packet,
 		  const struct iovec *payload, size_t count)
 {
 	if (conn->state != CONN_OPEN || (conn->guest_shut & PACKET_SHUT_SEND)) {
-		conn_reset(conn, "the guest sent data where none may come");
+		conn_reset(conn, RESET_PROTOCOL,
+			   "the guest sent data where none may come");
 		return;
 	}
-	if (!credit_take(&conn->credit, packet->len)) {
-		conn_reset(conn, "the guest sent more than it had credit for");
+	if (!take_data(conn, packet->len)) {
+		conn_reset(conn, RESET_CREDIT,
+			   "the guest sent more than it had credit for");
 		return;
 	}
 	/* Sent before the guest could know that nobody reads. */
-	if (conn->host_shut & PACKET_SHUT_RCV || !packet->len) {
+	if (conn->host_shut & PACKET_SHUT_RCV || (!packet->len && !conn->messages)) {
 		credit_forward(&conn->credit, packet->len);
 		return;
 	}
-	on_written(conn,
-		   backlog_send(&conn->backlog, conn->fd, payload, count, packet->len));
+	if (conn->messages)
+		conn_take_message(conn, packet, payload, count);
+	else
+		conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, payload,
+						   count, packet->len));
+}
+
+static void on_shutdown(struct conn *conn, uint32_t flags)
+{
+	conn->guest_shut |= flags & PACKET_SHUT_BOTH;
+	if (conn->guest_shut & PACKET_SHUT_SEND)
+		conn_cut_message(conn);
+}
+
+/* What any packet says besides what it is for. */
+static void hear(struct conn *conn, const struct packet *packet)
+{
+	if (credit_hear(&conn->credit, packet))
+		conn->ask_wait = CONN_ASK_MIN;
+	conn->asked = false;
+}
+
+bool conn_gather(struct conn *conn, const struct packet *packet)
+{
+	if (packet->op != PACKET_RW || packet->type != PACKET_STREAM || !packet->len ||
+	    conn->state != CONN_OPEN || conn->backlog.len ||
+	    (conn->guest_shut & PACKET_SHUT_SEND) ||
+	    (conn->host_shut & PACKET_SHUT_RCV) || !take_data(conn, packet->len))
+		return false;
+	hear(conn, packet);
+	return true;
+}
+
+void conn_write(struct conn *conn, const struct iovec *iov, size_t count, size_t len,
+		uint64_t now)
+{
+	conn_on_written(conn, backlog_send(&conn->backlog, conn->fd, iov, count, len));
+	note_credit(conn);
+	settle(conn, now);
 }
 
 void conn_on_packet(struct conn *conn, const struct packet *packet,
@@ -332,24 +318,23 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	/* What comes behind the end needs no answer: the RST is on its way. */
 	if (conn->state == CONN_ENDING) {
 		if (packet->op == PACKET_RST)
-			die(conn);
+			conn_die(conn);
 		return;
 	}
-	if (credit_hear(&conn->credit, packet))
-		conn->ask_wait = CONN_ASK_MIN;
-	conn->asked = false;
+	hear(conn, packet);
 	switch ((enum packet_op)packet->op) {
 	case PACKET_RESPONSE:
-		on_response(conn);
+		conn_open_on_response(conn);
 		break;
 	case PACKET_RST:
 		on_rst(conn);
 		break;
 	case PACKET_SHUTDOWN:
 		if (conn->state == CONN_OPEN)
-			conn->guest_shut |= packet->flags & PACKET_SHUT_BOTH;
+			on_shutdown(conn, packet->flags);
 		else
-			conn_reset(conn, "the guest closed what was not open");
+			conn_reset(conn, RESET_PROTOCOL,
+				   "the guest closed what was not open");
 		break;
 	case PACKET_RW:
 		on_rw(conn, packet, payload, count);
@@ -357,12 +342,13 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	case PACKET_CREDIT_UPDATE:
 		break;
 	case PACKET_CREDIT_REQUEST:
-		conn->want |= WANT(PACKET_CREDIT_UPDATE);
+		conn->want |= CONN_WANT(PACKET_CREDIT_UPDATE);
 		break;
 	case PACKET_REQUEST:
 	case PACKET_INVALID:
 	case PACKET_OPS:
-		conn_reset(conn, "the guest asks for a connection that it has");
+		conn_reset(conn, RESET_PROTOCOL,
+			   "the guest asks for a connection that it has");
 		break;
 	}
 	note_credit(conn);
@@ -383,10 +369,14 @@ void conn_on_eof(struct conn *conn, uint64_t now)
 
 void conn_on_sent(struct conn *conn, uint32_t bytes, uint32_t packets)
 {
+	conn->common->stats.to_guest_packets += packets;
+	conn->common->stats.to_guest_bytes += bytes;
+	conn->stats.to_guest_packets += packets;
+	conn->stats.to_guest_bytes += bytes;
 	credit_sent(&conn->credit, bytes, packets);
 	if (!conn->asked && credit_should_ask(&conn->credit)) {
 		conn->asked = true;
-		conn->want |= WANT(PACKET_CREDIT_REQUEST);
+		conn->want |= CONN_WANT(PACKET_CREDIT_REQUEST);
 	}
 }
 
@@ -396,29 +386,38 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 	switch (conn->state) {
 	case CONN_LINE:
 		log_limited(LOG_LEVEL_WARNING,
-			    "a host program sent no CONNECT line within %d s, it is "
-			    "turned away",
+			    "a %s sent no CONNECT line within %d s, it is turned away",
+			    conn->origin == ORIGIN_PEER ? "sibling" : "host program",
 			    CONN_LINE_TIMEOUT / 1000);
-		die(conn);
+		conn_turn_away(conn);
 		break;
 	case CONN_REQUESTED:
 		log_limited(LOG_LEVEL_WARNING,
 			    "connection %u-%u: the guest did not answer within %d s",
 			    conn->host_port, conn->guest_port,
 			    CONN_REQUEST_TIMEOUT / 1000);
-		conn_reset(conn, "the guest did not answer");
+		conn_reset(conn, RESET_GUEST_SILENT, "the guest did not answer");
 		break;
 	case CONN_DIALLING:
-		conn_reset(conn, "the host program does not accept");
+		conn_reset(conn, RESET_HOST_REFUSED,
+			   "the host program does not accept");
+		break;
+	case CONN_GREETING:
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection %u-%u: CID %u did not answer within %d s",
+			    conn->host_port, conn->guest_port, conn->peer_cid,
+			    CONN_GREET_TIMEOUT / 1000);
+		conn_reset(conn, RESET_HOST_REFUSED, "the sibling did not answer");
 		break;
 	case CONN_OPEN:
 		if (conn->closing) {
+			count_reset(conn, RESET_GUEST_SILENT);
 			end(conn);
 			break;
 		}
 		if (conn_is_blocked(conn)) {
 			conn->asked = true;
-			conn->want |= WANT(PACKET_CREDIT_REQUEST);
+			conn->want |= CONN_WANT(PACKET_CREDIT_REQUEST);
 			credit_lend(&conn->credit);
 		}
 		break;
@@ -439,57 +438,5 @@ void conn_drop(struct conn *conn)
 			"connection %u-%u: %zu bytes from the guest are lost, since "
 			"the host program did not read them in time",
 			conn->host_port, conn->guest_port, conn->backlog.len);
-	die(conn);
-}
-
-static bool has_bytes(const struct conn *conn)
-{
-	return conn->state == CONN_OPEN && conn->readable &&
-	       !(conn->host_shut & PACKET_SHUT_SEND) &&
-	       !(conn->guest_shut & PACKET_SHUT_RCV);
-}
-
-static bool has_room(const struct conn *conn)
-{
-	return credit_bytes(&conn->credit) && credit_packets(&conn->credit);
-}
-
-bool conn_can_send(const struct conn *conn)
-{
-	return has_bytes(conn) && has_room(conn);
-}
-
-bool conn_is_blocked(const struct conn *conn)
-{
-	return has_bytes(conn) && !has_room(conn);
-}
-
-void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
-		 struct packet *packet)
-{
-	*packet = (struct packet){
-		.src_cid = PACKET_HOST_CID,
-		.src_port = conn->host_port,
-		.dst_port = conn->guest_port,
-		.len = len,
-		.type = PACKET_STREAM,
-		.op = op,
-	};
-	credit_tell(&conn->credit, packet);
-}
-
-bool conn_next_packet(struct conn *conn, struct packet *packet)
-{
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		if (!(conn->want & WANT(order[i])))
-			continue;
-		conn->want &= ~WANT(order[i]);
-		conn_packet(conn, order[i], 0, packet);
-		if (order[i] == PACKET_SHUTDOWN)
-			packet->flags = conn->host_shut;
-		if (order[i] == PACKET_RST)
-			die(conn);
-		return true;
-	}
-	return false;
+	conn_die(conn);
 }

@@ -48,7 +48,7 @@ bool credit_hear(struct credit *credit, const struct packet *packet)
 
 void credit_tell(struct credit *credit, struct packet *packet)
 {
-	packet->buf_alloc = CREDIT_BUF_ALLOC;
+	packet->buf_alloc = credit->buf_alloc;
 	packet->fwd_cnt = credit->fwd_cnt;
 	credit->told = credit->fwd_cnt;
 }
@@ -101,7 +101,7 @@ bool credit_take(struct credit *credit, uint32_t len)
 {
 	uint32_t held = credit->rx_cnt - credit->fwd_cnt;
 
-	if (len > CREDIT_BUF_ALLOC - held)
+	if (len > credit->buf_alloc - held)
 		return false;
 	credit->rx_cnt += len;
 	return true;
@@ -116,7 +116,7 @@ bool credit_should_tell(const struct credit *credit)
 {
 	uint32_t known_used = credit->rx_cnt - credit->told;
 	uint32_t news = credit->fwd_cnt - credit->told;
-	uint32_t window = CREDIT_BUF_ALLOC, least = UPDATE_MIN;
+	uint32_t window = credit->buf_alloc, least = UPDATE_MIN;
 
 	/* A newer Linux has no more on its way than its own buffer's size. */
 	if (credit->peer_buf_alloc && credit->peer_buf_alloc < window)
@@ -125,5 +125,5 @@ bool credit_should_tell(const struct credit *credit)
 		least = window / 4;
 	if (known_used <= window / 2 || !news)
 		return false;
-	return news >= least || credit->rx_cnt == credit->fwd_cnt;
+	return news >= least || credit->rx_cnt - credit->fwd_cnt == credit->kept;
 }

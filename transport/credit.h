@@ -18,9 +18,6 @@
 
 #include "packet.h"
 
-/* What we offer to hold for the guest, bytes for each connection. */
-#define CREDIT_BUF_ALLOC (256 * 1024)
-
 enum {
 	CREDIT_PACKET_COST = 1024, /* bytes of the guest's window */
 	CREDIT_MARKS = 8,
@@ -43,9 +40,11 @@ struct credit {
 	struct credit_mark mark[CREDIT_MARKS];
 	uint8_t first_mark, marks;
 	/* From the guest. */
-	uint32_t rx_cnt;  /* bytes taken */
-	uint32_t fwd_cnt; /* of them, passed on to the host program */
-	uint32_t told;	  /* fwd_cnt as the guest last heard it */
+	uint32_t buf_alloc; /* what we offer to hold */
+	uint32_t rx_cnt;    /* bytes taken */
+	uint32_t fwd_cnt;   /* of them, passed on to the host program */
+	uint32_t told;	    /* fwd_cnt as the guest last heard it */
+	uint32_t kept; /* bytes taken that can only be passed on with what follows */
 };
 
 /* Takes the guest's word from any packet of the connection. True if it moved on. */

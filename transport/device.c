@@ -3,26 +3,41 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "dial.h"
 #include "from_guest.h"
+#include "incoming.h"
 #include "log.h"
-#include "peer.h"
+#include "outgoing.h"
+#include "sandbox_calls.h"
 #include "to_guest.h"
+
+SANDBOX_CALLS("close");
 
 /* Of virtio-vsock: SOCK_STREAM. */
 #define F_STREAM (1ULL << 0)
+/* SOCK_SEQPACKET. */
+#define F_SEQPACKET (1ULL << 1)
 
-#define DEVICE_FEATURES \
-	(F_STREAM | VRING_F_INDIRECT_DESC | VRING_F_EVENT_IDX | VHOST_USER_F_VERSION_1)
+/* That the former need not be there. */
+#define F_NO_IMPLIED_STREAM (1ULL << 2)
+
+#define DEVICE_FEATURES                                                         \
+	(F_STREAM | F_SEQPACKET | F_NO_IMPLIED_STREAM | VRING_F_INDIRECT_DESC | \
+	 VRING_F_EVENT_IDX | VRING_F_PACKED | VHOST_USER_F_VERSION_1)
+
+enum {
+	RATE_BURST = 10, /* so much of a second's bytes may go at once */
+};
 
 static int watch_kick(void *owner, unsigned int index, int kick_fd)
 {
 	struct device *dev = owner;
 
-	return loop_add(dev->loop, kick_fd, EPOLLIN, LOOP_KICK, index);
+	/* Each kick is an edge, since eventfd wakes at every write: nothing is read. */
+	return loop_add(dev->loop, kick_fd, EPOLLIN | EPOLLET, LOOP_KICK, index);
 }
 
 static void unwatch_kick(void *owner, unsigned int index, int kick_fd)
@@ -46,6 +61,17 @@ static void drop_conns(struct device *dev, const char *why)
 		device_settle(dev, conn);
 	}
 	dev->strays = 0;
+	roll_forget_lost(&dev->roll);
+}
+
+/* The socket types that the driver knows. Streams go without saying, or need it. */
+static void set_types(struct device *dev)
+{
+	uint64_t features = dev->front.features;
+
+	dev->rules.no_seqpacket = !(features & F_SEQPACKET);
+	dev->rules.no_stream =
+		(features & F_NO_IMPLIED_STREAM) && !(features & F_STREAM);
 }
 
 static void start(struct device *dev)
@@ -57,16 +83,17 @@ static void start(struct device *dev)
 	 * A machine that was only paused goes on at the very place where it
 	 * stopped; after a reboot both rings begin at 0.
 	 */
-	if (!dev->suspended || rx->next_avail != dev->rx_at ||
-	    tx->next_avail != dev->tx_at)
+	if (!dev->resuming && (!dev->suspended || vring_position(rx) != dev->rx_at ||
+			       vring_position(tx) != dev->tx_at))
 		drop_conns(dev, "the guest has started anew");
+	set_types(dev);
 	dev->suspended = false;
 	dev->broken = false;
 	dev->running = true;
 	dev->told_down = false;
 	dev->tx_pending = true;
 	dev->tx_blocked = false;
-	dev->rx_starved = false;
+	dev->rx_starved = dev->rx_armed = false;
 	vring_quiet(rx);
 	log_info("the guest's driver is up");
 }
@@ -75,8 +102,8 @@ static void stop(struct device *dev)
 {
 	dev->running = false;
 	dev->suspended = true;
-	dev->rx_at = dev->front.ring[DEVICE_RX].next_avail;
-	dev->tx_at = dev->front.ring[DEVICE_TX].next_avail;
+	dev->rx_at = vring_position(&dev->front.ring[DEVICE_RX]);
+	dev->tx_at = vring_position(&dev->front.ring[DEVICE_TX]);
 	log_info("the guest's rings are stopped");
 }
 
@@ -107,29 +134,40 @@ static const struct vhost_user_ops front_ops = {
 	.reset = machine_reset,
 };
 
-void device_init(struct device *dev, uint64_t guest_cid, const char *uds,
-		 gid_t privileged_group, struct loop *loop)
+int device_init(struct device *dev, const struct routes *routes, gid_t privileged_group,
+		const struct limits *limits, struct loop *loop)
 {
-	uint64_t config = htole64(guest_cid);
+	uint64_t config = htole64(routes->guest_cid);
 
 	memset(dev, 0, sizeof(*dev));
-	dev->guest_cid = guest_cid;
-	dev->uds = uds;
+	dev->rules.guest_cid = routes->guest_cid;
+	dev->rules.siblings = routes->peers != NULL;
+	dev->routes = routes;
 	dev->privileged_group = privileged_group;
 	dev->loop = loop;
 	memcpy(dev->config, &config, sizeof(config));
 	TAILQ_INIT(&dev->control);
 	TAILQ_INIT(&dev->ready);
-	TAILQ_INIT(&dev->timers);
-	conn_table_init(&dev->conns);
 	vhost_user_init(&dev->front, DEVICE_FEATURES, dev->config, sizeof(dev->config),
 			&front_ops, dev);
+	device_tick(dev);
+	bucket_init(&dev->connects, limits->connect_rate, limits->connect_rate,
+		    dev->now);
+	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++)
+		bucket_init(&dev->tokens[ring], limits->rate, limits->rate / RATE_BURST,
+			    dev->now);
+	/* Memory that is touched when a message needs it. */
+	dev->bounce = malloc(MESSAGES_LONGEST);
+	if (!dev->bounce)
+		return -ENOMEM;
+	return conn_table_init(&dev->conns, limits);
 }
 
-static void detach(struct device *dev)
+void device_detach(struct device *dev)
 {
 	loop_remove(dev->loop, dev->front.fd);
 	vhost_user_detach(&dev->front);
+	dev->front_pending = false;
 	dev->suspended = false;
 	drop_conns(dev, "the virtual machine is gone");
 }
@@ -137,18 +175,31 @@ static void detach(struct device *dev)
 void device_free(struct device *dev)
 {
 	if (device_is_attached(dev))
-		detach(dev);
+		device_detach(dev);
 	drop_conns(dev, "this program ends");
+	conn_table_free(&dev->conns);
+	timers_free(&dev->timers);
+	free(dev->bounce);
+	roll_free(&dev->roll);
+	keeper_free(&dev->keeper);
+}
+
+int device_watch_front(struct device *dev, int fd)
+{
+	int ret =
+		loop_add(dev->loop, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, LOOP_FRONT, 0);
+
+	if (ret < 0)
+		close(fd);
+	return ret;
 }
 
 int device_attach(struct device *dev, int fd)
 {
-	int ret = loop_add(dev->loop, fd, EPOLLIN, LOOP_FRONT, 0);
+	int ret = device_watch_front(dev, fd);
 
-	if (ret < 0) {
-		close(fd);
+	if (ret < 0)
 		return ret;
-	}
 	vhost_user_attach(&dev->front, fd);
 	log_info("a front-end has connected");
 	return 0;
@@ -168,31 +219,29 @@ void device_on_front(struct device *dev, uint32_t events)
 	if (!device_is_attached(dev))
 		return;
 	ret = vhost_user_read(&dev->front, &err);
-	if (ret == 0)
+	dev->front_pending = ret > 0;
+	if (ret >= 0)
 		return;
 	if (ret == -ECONNRESET)
 		log_info("%s", err.text);
 	else
 		log_error("%s; the front-end's connection is ended", err.text);
-	detach(dev);
+	device_detach(dev);
 }
 
-void device_on_kick(struct device *dev, uint32_t index)
+void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 {
-	int ret = vhost_user_clear_kick(&dev->front, index);
-
-	if (ret < 0) {
-		log_error(
-			"the kick descriptor of ring %u is no use: %s; the front-end's "
-			"connection is ended",
-			index, strerror(-ret));
-		detach(dev);
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		log_error("the kick descriptor of ring %u is no use: it is no eventfd; "
+			  "the front-end's connection is ended",
+			  index);
+		device_detach(dev);
 		return;
 	}
 	if (index == DEVICE_TX)
 		dev->tx_pending = true;
 	else if (index == DEVICE_RX)
-		dev->rx_starved = false;
+		dev->rx_armed = false;
 }
 
 void device_break(struct device *dev, enum device_ring ring, const struct error *why)
@@ -211,26 +260,54 @@ static void unlink_conn(struct device *dev, struct conn *conn)
 		TAILQ_REMOVE(&dev->control, conn, control);
 	if (conn->in_ready)
 		TAILQ_REMOVE(&dev->ready, conn, ready);
-	if (conn->in_timers)
-		TAILQ_REMOVE(&dev->timers, conn, timers);
+	timers_remove(&dev->timers, conn);
 }
 
-static void settle_timer(struct device *dev, struct conn *conn)
+/* A guest that stays silent with no room left is asked now and then. */
+static void settle_stall(struct device *dev, struct conn *conn)
 {
-	if (conn->deadline && !conn->in_timers)
-		TAILQ_INSERT_TAIL(&dev->timers, conn, timers);
-	else if (!conn->deadline && conn->in_timers)
-		TAILQ_REMOVE(&dev->timers, conn, timers);
-	conn->in_timers = conn->deadline != 0;
-	if (conn->deadline &&
-	    (!dev->next_deadline || conn->deadline < dev->next_deadline))
-		dev->next_deadline = conn->deadline;
+	if (!conn_is_blocked(conn)) {
+		conn->stalled = false;
+		return;
+	}
+	if (!conn->stalled) {
+		conn->stalled = true;
+		conn->stats.credit_stalls++;
+		conn->common->stats.credit_stalls++;
+	}
+	if (conn->deadline)
+		return;
+	if (conn->ask_wait < CONN_ASK_MIN)
+		conn->ask_wait = CONN_ASK_MIN;
+	conn->deadline = dev->now + conn->ask_wait;
+	if (conn->ask_wait < CONN_ASK_MAX / 2)
+		conn->ask_wait *= 2;
+	else
+		conn->ask_wait = CONN_ASK_MAX;
+}
+
+/* Room in the socket is of interest only to who waits for it. */
+static uint32_t socket_events(const struct conn *conn)
+{
+	return EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET |
+	       (conn->out_watched ? EPOLLOUT : 0);
+}
+
+static void settle_watch(struct device *dev, struct conn *conn)
+{
+	if (conn->fd < 0 || conn->out_watched == conn_wants_room(conn))
+		return;
+	conn->out_watched = !conn->out_watched;
+	if (loop_change(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id) <
+	    0)
+		conn_reset(conn, RESET_NO_MEMORY, "its socket cannot be watched");
 }
 
 void device_settle(struct device *dev, struct conn *conn)
 {
-	bool can_send = conn_can_send(conn);
+	bool can_send;
 
+	settle_watch(dev, conn);
 	if (conn->state == CONN_DEAD) {
 		unlink_conn(dev, conn);
 		conn_table_remove(&dev->conns, conn);
@@ -248,140 +325,167 @@ void device_settle(struct device *dev, struct conn *conn)
 		TAILQ_REMOVE(&dev->control, conn, control);
 	conn->in_control = conn->want != 0;
 
+	can_send = conn_can_send(conn);
 	if (can_send && !conn->in_ready)
 		TAILQ_INSERT_TAIL(&dev->ready, conn, ready);
 	else if (!can_send && conn->in_ready)
 		TAILQ_REMOVE(&dev->ready, conn, ready);
 	conn->in_ready = can_send;
 
-	/* A guest that stays silent with no room left is asked now and then. */
-	if (conn_is_blocked(conn) && !conn->deadline) {
-		if (conn->ask_wait < CONN_ASK_MIN)
-			conn->ask_wait = CONN_ASK_MIN;
-		conn->deadline = loop_now() + conn->ask_wait;
-		if (conn->ask_wait < CONN_ASK_MAX / 2)
-			conn->ask_wait *= 2;
-		else
-			conn->ask_wait = CONN_ASK_MAX;
-	}
-	settle_timer(dev, conn);
+	settle_stall(dev, conn);
+	timers_settle(&dev->timers, conn);
 }
 
-struct conn *device_new_conn(struct device *dev)
+struct conn *device_new_conn(struct device *dev, uint16_t type)
 {
-	struct conn *conn = conn_table_add(&dev->conns);
+	size_t count = conn_table_count(&dev->conns);
+	struct conn *conn = NULL;
 
-	if (!conn)
+	/* Whatever is in the table must find room among the timers. */
+	if (timers_reserve(&dev->timers, count + 1) == 0)
+		conn = conn_table_add(&dev->conns);
+	if (conn && type == PACKET_SEQPACKET) {
+		conn->messages = messages_new(&dev->conns.common.buffers);
+		if (!conn->messages) {
+			conn_table_remove(&dev->conns, conn);
+			conn = NULL;
+		}
+	}
+	if (conn)
+		conn->type = type;
+	if (!conn && count >= dev->conns.max) {
+		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
 		log_limited(LOG_LEVEL_WARNING,
-			    "%zu connections are all there can be; one more is refused",
-			    conn_table_count(&dev->conns));
+			    "%zu connections are all there can be; one more is "
+			    "refused; --max-connections allows more",
+			    count);
+	} else if (!conn) {
+		dev->conns.common.stats.resets[RESET_NO_MEMORY]++;
+		log_limited(LOG_LEVEL_WARNING,
+			    "out of memory: a connection is refused");
+	}
+	if (!conn)
+		dev->conns.common.stats.refused++;
 	return conn;
 }
 
 bool device_watch(struct device *dev, struct conn *conn)
 {
-	int ret =
-		loop_add(dev->loop, conn->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-			 LOOP_CONN, conn->id);
+	int ret;
 
+	if (conn->messages)
+		messages_prepare(conn->fd, conn->credit.buf_alloc);
+	conn->out_watched = conn_wants_room(conn);
+	ret = loop_add(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id);
 	if (ret < 0)
-		conn_reset(conn, strerror(-ret));
+		conn_reset(conn, RESET_HOST_SOCKET, strerror(-ret));
 	return ret >= 0;
-}
-
-void device_accept(struct device *dev, int fd)
-{
-	struct conn *conn;
-
-	if (!dev->running || dev->broken) {
-		/* They come back every few milliseconds: once is enough. */
-		if (!dev->told_down)
-			log_info("a host program is turned away: the guest's driver is "
-				 "not up");
-		dev->told_down = true;
-		close(fd);
-		return;
-	}
-	conn = device_new_conn(dev);
-	if (!conn) {
-		close(fd);
-		return;
-	}
-	if (peer_is_privileged(fd, dev->privileged_group))
-		conn_table_privilege(&dev->conns, conn);
-	conn_accept(conn, fd, loop_now());
-	device_watch(dev, conn);
-	device_settle(dev, conn);
 }
 
 void device_on_conn(struct device *dev, uint32_t id, uint32_t events)
 {
 	struct conn *conn = conn_table_get(&dev->conns, id);
+	bool line;
 
 	if (!conn)
 		return;
-	conn_on_socket(conn, events, loop_now());
+	line = conn->state == CONN_LINE;
+	/* The end, or a mark among the bytes, is where a read stops short too. */
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI))
+		conn->thorough = true;
+	if (conn->state == CONN_DIALLING)
+		outgoing_on_socket(dev, conn, events);
+	else
+		conn_on_socket(conn, events, dev->now);
+	if (line && conn->state == CONN_REQUESTED && conn->origin == ORIGIN_PEER)
+		incoming_check_peer(dev, conn);
 	device_settle(dev, conn);
-}
-
-/* The host program's queue was full: another try. */
-static void redial(struct device *dev, struct conn *conn, uint64_t now)
-{
-	int fd = dial_port(dev->uds, conn->host_port);
-
-	if (fd >= 0) {
-		conn_dialled(conn, fd);
-		device_watch(dev, conn);
-	} else if (fd == -EAGAIN && now < conn->give_up) {
-		conn->deadline = now + CONN_DIAL_RETRY;
-	} else {
-		conn_on_timeout(conn, now);
-	}
 }
 
 static void run_timers(struct device *dev)
 {
-	struct conn *conn, *next;
-	uint64_t now;
+	struct conn *conn;
 
-	if (!dev->next_deadline)
-		return;
-	now = loop_now();
-	if (now < dev->next_deadline)
-		return;
-	dev->next_deadline = 0;
-	for (conn = TAILQ_FIRST(&dev->timers); conn; conn = next) {
-		next = TAILQ_NEXT(conn, timers);
-		if (conn->deadline <= now) {
-			if (conn->state == CONN_DIALLING)
-				redial(dev, conn, now);
-			else
-				conn_on_timeout(conn, now);
-		}
+	while ((conn = timers_first(&dev->timers)) && conn->deadline <= dev->now) {
+		if (conn->state == CONN_DIALLING)
+			outgoing_on_timeout(dev, conn);
+		else
+			conn_on_timeout(conn, dev->now);
 		device_settle(dev, conn);
 	}
+}
+
+void device_tick(struct device *dev)
+{
+	dev->now = loop_now();
+}
+
+bool device_has_tokens(struct device *dev, enum device_ring ring)
+{
+	bool ready = bucket_ready(&dev->tokens[ring], dev->now);
+
+	if (!ready && !dev->no_tokens[ring]) {
+		dev->conns.common.stats.rate_stalls++;
+		log_limited(LOG_LEVEL_INFO, "bytes %s the guest wait: --rate",
+			    ring == DEVICE_RX ? "to" : "from");
+	}
+	dev->no_tokens[ring] = !ready;
+	return ready;
+}
+
+/* Whether the transmit ring may be looked at; when it may is told otherwise. */
+static bool wants_tx(const struct device *dev)
+{
+	return dev->tx_pending && !dev->tx_blocked && !dev->no_tokens[DEVICE_TX];
 }
 
 bool device_run(struct device *dev)
 {
 	bool more = false;
 
+	if (dev->front_pending)
+		device_on_front(dev, 0);
 	run_timers(dev);
 	if (!dev->running || dev->broken)
-		return false;
-	if (dev->tx_pending && !dev->tx_blocked)
+		return dev->front_pending;
+	if (roll_has_lost(&dev->roll))
+		device_reset_lost(dev);
+	if (dev->no_tokens[DEVICE_RX])
+		device_has_tokens(dev, DEVICE_RX);
+	if (dev->no_tokens[DEVICE_TX])
+		device_has_tokens(dev, DEVICE_TX);
+	if (wants_tx(dev))
 		more = from_guest_run(dev);
-	if (!dev->broken && !dev->rx_starved)
+	if (!dev->broken && !dev->rx_armed)
 		more |= to_guest_run(dev);
-	return more;
+	/* The last ones are crossed out, or the next ones told, in the next turn. */
+	if (roll_has_lost(&dev->roll) && !dev->strays)
+		more = true;
+	return more || dev->front_pending;
+}
+
+bool device_arm(struct device *dev)
+{
+	if (!dev->running || dev->broken)
+		return false;
+	if (wants_tx(dev))
+		dev->tx_pending = vring_wait(&dev->front.ring[DEVICE_TX]);
+	if (dev->rx_starved && !dev->rx_armed)
+		dev->rx_armed = !vring_wait(&dev->front.ring[DEVICE_RX]);
+	return wants_tx(dev) || (dev->rx_starved && !dev->rx_armed);
 }
 
 int device_timeout(const struct device *dev)
 {
-	uint64_t now;
+	const struct conn *first = timers_first(&dev->timers);
+	int least = -1;
 
-	if (!dev->next_deadline)
-		return -1;
-	now = loop_now();
-	return dev->next_deadline > now ? (int)(dev->next_deadline - now) : 0;
+	if (first)
+		least = first->deadline > dev->now ? (int)(first->deadline - dev->now)
+						   : 0;
+	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++) {
+		if (dev->no_tokens[ring])
+			least = loop_sooner(least, bucket_wait(&dev->tokens[ring]));
+	}
+	return least;
 }

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -11,26 +13,17 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "sandbox_calls.h"
+#include "store.h"
+
+SANDBOX_CALLS("accept4", "close", "eventfd2", "lstat", "newfstatat", "unlink");
 
 enum {
 	BACKLOG = 128
 };
 
-static int make_address(struct sockaddr_un *addr, const char *path, struct error *err)
-{
-	size_t len = strlen(path);
-
-	if (!len || len >= sizeof(addr->sun_path))
-		return error_set(err, -ENAMETOOLONG,
-				 "the socket path %s must have 1 to %zu bytes", path,
-				 sizeof(addr->sun_path) - 1);
-	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(addr->sun_path, path, len);
-	return 0;
-}
-
 /* Removes a socket that nobody listens on; 0 also when there was nothing. */
-static int remove_stale(const struct sockaddr_un *addr, struct error *err)
+static int remove_stale(const struct sockaddr_un *addr, int type, struct error *err)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
@@ -47,7 +40,7 @@ static int remove_stale(const struct sockaddr_un *addr, struct error *err)
 			"%s is there already and is no socket; remove it or name "
 			"another path",
 			addr->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make a socket: %s",
 				 strerror(errno));
@@ -71,27 +64,81 @@ static int remove_stale(const struct sockaddr_un *addr, struct error *err)
 	return 0;
 }
 
-int listener_open(struct listener *listener, const char *path, struct error *err)
+static void begin(struct listener *listener, sa_family_t family, const char *name)
+{
+	*listener = (struct listener){.fd = -1, .spare_fd = -1, .family = family};
+	snprintf(listener->name, sizeof(listener->name), "%s", name);
+}
+
+/* An eventfd only since it needs no path, which may be out of sight. */
+static void hold_spare(struct listener *listener)
+{
+	listener->spare_fd = eventfd(0, EFD_CLOEXEC);
+}
+
+static void finish(struct listener *listener, const struct address *address, int type,
+		   int fd)
+{
+	listener->fd = fd;
+	hold_spare(listener);
+	store_put_listener(&address->of.any, address->len, type, fd);
+}
+
+/* What came with this process: 1 when it is the one. */
+static int inherit(struct listener *listener, const struct address *address, int type,
+		   struct error *err)
 {
 	cleanup_close int fd = -1;
-	struct sockaddr_un addr;
+	struct stat st;
+	bool ours;
+
+	fd = store_take_listener(&address->of.any, address->len, type, &ours);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return error_set(err, -errno, "cannot use the socket of %s: %s",
+				 listener->name, strerror(errno));
+	if (listener->family == AF_UNIX && lstat(listener->name, &st) == 0) {
+		listener->dev = st.st_dev;
+		listener->ino = st.st_ino;
+	}
+	listener->fd = steal_fd(&fd);
+	listener->foreign = !ours;
+	hold_spare(listener);
+	return 1;
+}
+
+int listener_open(struct listener *listener, const char *path, struct error *err)
+{
+	return listener_open_unix(listener, path, SOCK_STREAM, err);
+}
+
+int listener_open_unix(struct listener *listener, const char *path, int type,
+		       struct error *err)
+{
+	cleanup_close int fd = -1;
+	struct address address;
 	struct stat st;
 	mode_t mask;
 	int ret;
 
-	*listener = (struct listener){.fd = -1, .spare_fd = -1, .path = path};
-	ret = make_address(&addr, path, err);
+	begin(listener, AF_UNIX, path);
+	if (!address_set_path(&address, path))
+		return error_set(err, -ENAMETOOLONG,
+				 "the socket path %s must have 1 to %zu bytes", path,
+				 sizeof(address.of.unix_path.sun_path) - 1);
+	ret = inherit(listener, &address, type, err);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	ret = remove_stale(&address.of.unix_path, type, err);
 	if (ret < 0)
 		return ret;
-	ret = remove_stale(&addr, err);
-	if (ret < 0)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, -errno, "cannot make a socket: %s",
 				 strerror(errno));
 	mask = umask(0177);
-	ret = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
+	ret = bind(fd, &address.of.any, address.len) < 0 ? -errno : 0;
 	umask(mask);
 	if (ret < 0)
 		return error_set(err, ret, "cannot make the socket %s: %s", path,
@@ -102,11 +149,42 @@ int listener_open(struct listener *listener, const char *path, struct error *err
 		unlink(path);
 		return ret;
 	}
-	listener->fd = steal_fd(&fd);
-	listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	listener->dev = st.st_dev;
 	listener->ino = st.st_ino;
+	finish(listener, &address, type, steal_fd(&fd));
 	return 0;
+}
+
+int listener_open_tcp(struct listener *listener, const struct address *address,
+		      const char *name, struct error *err)
+{
+	cleanup_close int fd = -1;
+	int on = 1, ret;
+
+	begin(listener, address->of.any.sa_family, name);
+	ret = inherit(listener, address, SOCK_STREAM, err);
+	if (ret)
+		return ret < 0 ? ret : 0;
+	fd = socket(listener->family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, -errno, "cannot make a socket for %s: %s", name,
+				 strerror(errno));
+	/* What is left of earlier connections does not keep the port. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* [::] is not 0.0.0.0 as well: each is asked for by its name. */
+	if (listener->family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, &address->of.any, address->len) < 0 || listen(fd, BACKLOG) < 0)
+		return error_set(err, -errno, "cannot listen on %s: %s", name,
+				 strerror(errno));
+	finish(listener, address, SOCK_STREAM, steal_fd(&fd));
+	return 0;
+}
+
+void listener_leave(struct listener *listener)
+{
+	listener->foreign = true;
+	listener_close(listener);
 }
 
 void listener_close(struct listener *listener)
@@ -115,9 +193,10 @@ void listener_close(struct listener *listener)
 
 	if (listener->fd < 0)
 		return;
-	if (lstat(listener->path, &st) == 0 && st.st_dev == listener->dev &&
+	if (!listener->foreign && listener->family == AF_UNIX &&
+	    lstat(listener->name, &st) == 0 && st.st_dev == listener->dev &&
 	    st.st_ino == listener->ino)
-		unlink(listener->path);
+		unlink(listener->name);
 	close(listener->fd);
 	listener->fd = -1;
 	if (listener->spare_fd >= 0)
@@ -136,12 +215,12 @@ static int turn_away(struct listener *listener)
 	fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	listener->spare_fd = eventfd(0, EFD_CLOEXEC);
 	if (fd < 0)
 		return -saved;
 	log_limited(LOG_LEVEL_WARNING,
 		    "a client of %s is turned away: %s; raise the limit",
-		    listener->path, strerror(saved));
+		    listener->name, strerror(saved));
 	return -ECONNABORTED;
 }
 
@@ -149,8 +228,10 @@ int listener_accept(struct listener *listener)
 {
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd >= 0)
+	if (fd >= 0) {
+		address_prepare(listener->family, fd);
 		return fd;
+	}
 	switch (errno) {
 	case EMFILE:
 		return turn_away(listener);

@@ -1,31 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Unix socket that listens at a path of its own.
+ * A socket that listens: a Unix one at a path of its own, or a TCP one.
  */
 #ifndef TRANSPORT_LISTENER_H
 #define TRANSPORT_LISTENER_H
 
+#include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
+#include "map.h"
 #include "error.h"
 
 struct listener {
-	int fd;		  /* non-blocking; -1: closed */
-	int spare_fd;	  /* given up to turn one away when there are no descriptors */
-	const char *path; /* the caller's */
-	dev_t dev;	  /* what was made at path */
+	int fd;	      /* non-blocking; -1: closed */
+	int spare_fd; /* given up to turn one away when there are no descriptors */
+	sa_family_t family;
+	char name[ENDPOINT_TEXT_MAX]; /* the path, or an address for the log */
+	dev_t dev;		      /* what was made at that path */
 	ino_t ino;
+	bool foreign; /* the service manager's, who made it and will remove it */
 };
 
 /*
- * Makes the socket, mode 0600. One that is there already and that nobody listens
+ * Takes the socket that came with this process (store.h), or makes it, mode 0600,
+ * and puts it into the store. One that is there already and that nobody listens
  * on any more, as a killed process leaves it, is replaced; anything else that is
  * there is left alone: -EADDRINUSE, -EEXIST. Other negative errno as they come.
  */
 int listener_open(struct listener *listener, const char *path, struct error *err);
+/* The same; type is SOCK_STREAM, as above, or SOCK_SEQPACKET. */
+int listener_open_unix(struct listener *listener, const char *path, int type,
+		       struct error *err);
+/* Listens on a TCP address, whose name is for the log. Negative errno. */
+int listener_open_tcp(struct listener *listener, const struct address *address,
+		      const char *name, struct error *err);
 
 /* Closes it and removes the path, if it is still the one that was made. */
 void listener_close(struct listener *listener);
+
+/* Closes it and leaves the path to the next process. */
+void listener_leave(struct listener *listener);
 
 /*
  * A client's non-blocking socket, -EAGAIN when none waits, -ECONNABORTED when one

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "log.h"
+#include "sandbox_calls.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -8,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+SANDBOX_CALLS("clock_gettime", "write");
 
 enum {
 	LOG_LINE_MAX = 4096,

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "loop.h"
+#include "sandbox_calls.h"
 
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
+
+SANDBOX_CALLS("clock_gettime", "close", "epoll_ctl", "epoll_wait", "epoll_pwait");
 
 int loop_init(struct loop *loop)
 {
@@ -18,15 +21,27 @@ void loop_free(struct loop *loop)
 	loop->epoll_fd = -1;
 }
 
-int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
-	     uint32_t id)
+static int control(struct loop *loop, int op, int fd, uint32_t events,
+		   enum loop_type type, uint32_t id)
 {
 	struct epoll_event ev = {
 		.events = events,
 		.data.u64 = (uint64_t)type << 32 | id,
 	};
 
-	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+	return epoll_ctl(loop->epoll_fd, op, fd, &ev) < 0 ? -errno : 0;
+}
+
+int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+	     uint32_t id)
+{
+	return control(loop, EPOLL_CTL_ADD, fd, events, type, id);
+}
+
+int loop_change(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+		uint32_t id)
+{
+	return control(loop, EPOLL_CTL_MOD, fd, events, type, id);
 }
 
 void loop_remove(struct loop *loop, int fd)
@@ -51,10 +66,22 @@ int loop_wait(struct loop *loop, struct loop_event events[static LOOP_EVENTS_MAX
 	return n;
 }
 
-uint64_t loop_now(void)
+uint64_t loop_now_us(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+	return (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+uint64_t loop_now(void)
+{
+	return loop_now_us() / 1000 + 1;
+}
+
+int loop_sooner(int a, int b)
+{
+	if (a < 0 || (b >= 0 && b < a))
+		return b;
+	return a;
 }

@@ -15,7 +15,7 @@ enum loop_type {
 	LOOP_FRONT_LISTENER, /* where QEMU connects */
 	LOOP_FRONT,	     /* vhost-user messages */
 	LOOP_KICK,	     /* id: ring index */
-	LOOP_HOST_LISTENER,  /* where host programs connect */
+	LOOP_DOOR,	     /* id: number of the door */
 	LOOP_CONN,	     /* id: that of the connection */
 	LOOP_TYPES,
 };
@@ -42,6 +42,10 @@ void loop_free(struct loop *loop);
 int loop_add(struct loop *loop, int fd, uint32_t events, enum loop_type type,
 	     uint32_t id);
 
+/* Changes what is waited for; what is the case already is reported again. */
+int loop_change(struct loop *loop, int fd, uint32_t events, enum loop_type type,
+		uint32_t id);
+
 /*
  * Closing a descriptor is not enough where somebody else holds it too, as QEMU
  * does the kick descriptors: epoll would go on reporting it.
@@ -57,5 +61,10 @@ int loop_wait(struct loop *loop, struct loop_event events[static LOOP_EVENTS_MAX
 
 /* Milliseconds of the monotonic clock; never 0. */
 uint64_t loop_now(void);
+/* Microseconds of it. */
+uint64_t loop_now_us(void);
+
+/* The earlier of two timeouts, of which -1 is never. */
+int loop_sooner(int a, int b);
 
 #endif

@@ -64,12 +64,19 @@ void packet_encode(const struct packet *packet, uint8_t to[static PACKET_HEADER_
 	memcpy(to, &wire, sizeof(wire));
 }
 
-static const char *find_fault(const struct packet *packet, size_t payload_len)
+static const char *find_fault(const struct packet *packet,
+			      const struct packet_rules *rules, size_t payload_len)
 {
-	if (packet->dst_cid != PACKET_HOST_CID)
-		return "it is not for the host";
-	if (packet->type != PACKET_STREAM)
+	if (packet->dst_cid != PACKET_HOST_CID &&
+	    (!rules->siblings || packet->dst_cid == rules->guest_cid ||
+	     packet->dst_cid < PACKET_GUEST_CID_MIN ||
+	     packet->dst_cid > PACKET_GUEST_CID_MAX))
+		return rules->siblings ? "it is not for the host or another guest"
+				       : "it is not for the host";
+	if (packet->type != PACKET_STREAM && packet->type != PACKET_SEQPACKET)
 		return "its socket type is not known";
+	if (packet->type == PACKET_STREAM ? rules->no_stream : rules->no_seqpacket)
+		return "its socket type was not negotiated";
 	if (packet->op == PACKET_INVALID || packet->op >= PACKET_OPS)
 		return "its operation is not known";
 	if (packet->len > payload_len)
@@ -79,14 +86,15 @@ static const char *find_fault(const struct packet *packet, size_t payload_len)
 	return NULL;
 }
 
-enum packet_verdict packet_check(const struct packet *packet, uint64_t guest_cid,
-				 size_t payload_len, const char **why)
+enum packet_verdict packet_check(const struct packet *packet,
+				 const struct packet_rules *rules, size_t payload_len,
+				 const char **why)
 {
-	if (packet->src_cid != guest_cid) {
+	if (packet->src_cid != rules->guest_cid) {
 		*why = "its source is not this guest";
 		return PACKET_DROP;
 	}
-	*why = find_fault(packet, payload_len);
+	*why = find_fault(packet, rules, payload_len);
 	if (!*why)
 		return PACKET_ACCEPT;
 	return packet->op == PACKET_RST ? PACKET_DROP : PACKET_REJECT;

@@ -11,9 +11,13 @@
 
 #define PACKET_HEADER_SIZE 44
 #define PACKET_HOST_CID	   2
+/* A guest's CID is none of 0, 1 and 2, nor 2^32 - 1. */
+#define PACKET_GUEST_CID_MIN 3
+#define PACKET_GUEST_CID_MAX 4294967294
 
 enum packet_type {
 	PACKET_STREAM = 1,
+	PACKET_SEQPACKET = 2,
 };
 
 enum packet_op {
@@ -33,6 +37,12 @@ enum packet_shutdown {
 	PACKET_SHUT_RCV = 1,
 	PACKET_SHUT_SEND = 2,
 	PACKET_SHUT_BOTH = 3,
+};
+
+/* Flags of RW on a SEQPACKET connection: it ends a message, or a record. */
+enum packet_message {
+	PACKET_EOM = 1,
+	PACKET_EOR = 2,
 };
 
 struct packet {
@@ -55,12 +65,21 @@ void packet_decode(struct packet *packet,
 		   const uint8_t from[static PACKET_HEADER_SIZE]);
 void packet_encode(const struct packet *packet, uint8_t to[static PACKET_HEADER_SIZE]);
 
+/* What a guest may say, and to whom. */
+struct packet_rules {
+	uint64_t guest_cid;
+	bool siblings;	/* other guests can be spoken to */
+	bool no_stream; /* what the driver did not say that it knows */
+	bool no_seqpacket;
+};
+
 /*
  * Judges a header that came with payload_len bytes behind it. *why says what is
  * wrong, unless the verdict is PACKET_ACCEPT.
  */
-enum packet_verdict packet_check(const struct packet *packet, uint64_t guest_cid,
-				 size_t payload_len, const char **why);
+enum packet_verdict packet_check(const struct packet *packet,
+				 const struct packet_rules *rules, size_t payload_len,
+				 const char **why);
 
 /* The RST that answers a packet. */
 struct packet packet_reset(const struct packet *packet);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "peer.h"
+#include "sandbox_calls.h"
 
 #include <stddef.h>
 #include <sys/socket.h>
+
+SANDBOX_CALLS("getsockopt");
 
 enum {
 	GROUPS_MAX = 65536 /* Linux's NGROUPS_MAX */
@@ -22,13 +25,29 @@ static bool in_group(int fd, gid_t group)
 	return false;
 }
 
+static bool get_cred(int fd, struct ucred *cred)
+{
+	socklen_t len = sizeof(*cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &len) == 0 &&
+	       len == sizeof(*cred) && cred->uid != (uid_t)-1;
+}
+
+bool peer_uid(int fd, uid_t *uid)
+{
+	struct ucred cred;
+
+	if (!get_cred(fd, &cred))
+		return false;
+	*uid = cred.uid;
+	return true;
+}
+
 bool peer_is_privileged(int fd, gid_t group)
 {
 	struct ucred cred;
-	socklen_t len = sizeof(cred);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
-	    len != sizeof(cred))
+	if (!get_cred(fd, &cred))
 		return false;
 	if (cred.uid == 0)
 		return true;

@@ -14,4 +14,7 @@
  */
 bool peer_is_privileged(int fd, gid_t group);
 
+/* The user of the process that connected; false when the kernel does not say. */
+bool peer_uid(int fd, uid_t *uid);
+
 #endif

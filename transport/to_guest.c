@@ -3,31 +3,29 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
+#include <sys/socket.h>
 
 #include "iov.h"
 #include "log.h"
+#include "message_out.h"
+#include "sandbox_calls.h"
+
+SANDBOX_CALLS("recvmsg");
 
 enum {
 	TURN_ROUNDS = 64,      /* reads in one turn, over all connections */
-	BATCH_BYTES = 1 << 16, /* a connection's share before the next one's turn */
+	SHARE_BYTES = 1 << 16, /* a connection's before the next one's turn */
+	BATCH_BYTES = 1 << 18, /* that of the only one */
 };
 
-enum outcome {
-	SENT,
-	STARVED, /* the guest has given no buffer */
-	BROKEN,
-};
-
-static enum outcome fail(struct device *dev, const struct error *err)
+enum to_guest_outcome to_guest_fail(struct device *dev, const struct error *err)
 {
 	device_break(dev, DEVICE_RX, err);
-	return BROKEN;
+	return TO_GUEST_BROKEN;
 }
 
-/* Takes a chain that has room for a header and, if payload is asked for, more. */
-static int take_chain(struct device *dev, struct iovec *iov, size_t max, size_t payload,
-		      struct vring_chain *chain, struct error *err)
+int to_guest_take(struct device *dev, struct iovec *iov, size_t max, size_t payload,
+		  struct vring_chain *chain, struct error *err)
 {
 	int ret = vring_pop(&dev->front.ring[DEVICE_RX], &dev->front.memory, iov, max,
 			    chain, err);
@@ -38,12 +36,14 @@ static int take_chain(struct device *dev, struct iovec *iov, size_t max, size_t 
 	return ret;
 }
 
-static void put_packet(struct device *dev, const struct vring_chain *chain,
-		       struct packet *packet)
+void to_guest_put(struct device *dev, const struct vring_chain *chain,
+		  struct packet *packet)
 {
 	uint8_t header[PACKET_HEADER_SIZE];
 
-	packet->dst_cid = dev->guest_cid;
+	dev->worked = true;
+	bucket_take(&dev->tokens[DEVICE_RX], packet->len);
+	packet->dst_cid = dev->rules.guest_cid;
 	packet_encode(packet, header);
 	iov_write(chain->iov + chain->n_read, chain->n_write, 0, header,
 		  sizeof(header));
@@ -51,26 +51,27 @@ static void put_packet(struct device *dev, const struct vring_chain *chain,
 		   PACKET_HEADER_SIZE + packet->len);
 }
 
-static enum outcome send_strays(struct device *dev)
+static enum to_guest_outcome send_strays(struct device *dev)
 {
 	while (dev->strays) {
 		struct vring_chain chain;
 		struct error err;
-		int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain, &err);
+		int ret =
+			to_guest_take(dev, dev->iov, VRING_PIECES_MAX, 0, &chain, &err);
 
 		if (ret < 0)
-			return fail(dev, &err);
+			return to_guest_fail(dev, &err);
 		if (ret == 0)
-			return STARVED;
-		put_packet(dev, &chain, &dev->stray[dev->first_stray]);
+			return TO_GUEST_STARVED;
+		to_guest_put(dev, &chain, &dev->stray[dev->first_stray]);
 		dev->first_stray = (dev->first_stray + 1) % DEVICE_STRAYS_MAX;
 		dev->strays--;
 		dev->tx_blocked = false;
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
-static enum outcome send_control(struct device *dev)
+static enum to_guest_outcome send_control(struct device *dev)
 {
 	struct conn *conn;
 
@@ -79,23 +80,23 @@ static enum outcome send_control(struct device *dev)
 			struct vring_chain chain;
 			struct packet packet;
 			struct error err;
-			int ret = take_chain(dev, dev->iov, VRING_PIECES_MAX, 0, &chain,
-					     &err);
+			int ret = to_guest_take(dev, dev->iov, VRING_PIECES_MAX, 0,
+						&chain, &err);
 
 			if (ret < 0)
-				return fail(dev, &err);
+				return to_guest_fail(dev, &err);
 			if (ret == 0)
-				return STARVED;
+				return TO_GUEST_STARVED;
 			if (!conn_next_packet(conn, &packet)) {
 				vring_unpop(&dev->front.ring[DEVICE_RX], 1);
 				conn->want = 0;
 				break;
 			}
-			put_packet(dev, &chain, &packet);
+			to_guest_put(dev, &chain, &packet);
 		}
 		device_settle(dev, conn);
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
 /* Chains that one read is going to fill. */
@@ -107,14 +108,15 @@ struct batch {
 };
 
 /* As many chains as the connection may fill now. 0 and at least one, or why not. */
-static enum outcome gather(struct device *dev, const struct conn *conn,
-			   struct batch *batch)
+static enum to_guest_outcome gather(struct device *dev, const struct conn *conn,
+				    struct batch *batch)
 {
 	size_t max = credit_bytes(&conn->credit);
 	size_t chains = credit_packets(&conn->credit);
+	size_t share = TAILQ_NEXT(conn, ready) ? SHARE_BYTES : BATCH_BYTES;
 
-	if (max > BATCH_BYTES)
-		max = BATCH_BYTES;
+	if (max > share)
+		max = share;
 	if (chains > conn->batch)
 		chains = conn->batch;
 	while (batch->chains < chains && batch->bytes < max &&
@@ -122,13 +124,14 @@ static enum outcome gather(struct device *dev, const struct conn *conn,
 		struct vring_chain *chain = &batch->chain[batch->chains];
 		struct error err;
 		size_t room;
-		int ret = take_chain(dev, dev->iov + batch->pieces,
-				     VRING_PIECES_MAX - batch->pieces, 1, chain, &err);
+		int ret =
+			to_guest_take(dev, dev->iov + batch->pieces,
+				      VRING_PIECES_MAX - batch->pieces, 1, chain, &err);
 
 		if (ret == 0 || (ret == -ENOBUFS && batch->chains))
 			break;
 		if (ret < 0)
-			return fail(dev, &err);
+			return to_guest_fail(dev, &err);
 		room = chain->write_len - PACKET_HEADER_SIZE;
 		if (room > max - batch->bytes)
 			room = max - batch->bytes;
@@ -141,7 +144,7 @@ static enum outcome gather(struct device *dev, const struct conn *conn,
 		batch->room[batch->chains++] = room;
 		batch->bytes += room;
 	}
-	return batch->chains ? SENT : STARVED;
+	return batch->chains ? TO_GUEST_SENT : TO_GUEST_STARVED;
 }
 
 static void put_batch(struct device *dev, struct conn *conn, const struct batch *batch,
@@ -154,7 +157,7 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 		struct packet packet;
 
 		conn_packet(conn, PACKET_RW, (uint32_t)part, &packet);
-		put_packet(dev, &batch->chain[used++], &packet);
+		to_guest_put(dev, &batch->chain[used++], &packet);
 		left -= part;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch->chains - used);
@@ -168,50 +171,61 @@ static void put_batch(struct device *dev, struct conn *conn, const struct batch 
 }
 
 /* One read from a connection's socket into the guest's memory. */
-static enum outcome send_data(struct device *dev, struct conn *conn)
+static enum to_guest_outcome send_data(struct device *dev, struct conn *conn)
 {
 	struct batch batch = {.chains = 0};
-	enum outcome outcome = gather(dev, conn, &batch);
+	enum to_guest_outcome outcome = gather(dev, conn, &batch);
+	struct msghdr msg = {.msg_iov = dev->payload};
 	ssize_t n;
 
-	if (outcome != SENT)
+	if (outcome != TO_GUEST_SENT)
 		return outcome;
-	n = readv(conn->fd, dev->payload, (int)batch.payload_pieces);
+	msg.msg_iovlen = batch.payload_pieces;
+	n = recvmsg(conn->fd, &msg, MSG_DONTWAIT);
 	if (n > 0) {
 		put_batch(dev, conn, &batch, n);
-		return SENT;
+		/*
+		 * That was all: what comes later makes an edge of its own. Where
+		 * descriptors were passed along, a read stops too.
+		 */
+		if ((size_t)n < batch.bytes && !conn->thorough &&
+		    !(msg.msg_flags & MSG_CTRUNC))
+			conn->readable = false;
+		return TO_GUEST_SENT;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
 	if (n == 0) {
-		conn_on_eof(conn, loop_now());
+		conn_on_eof(conn, dev->now);
 	} else if (errno == EAGAIN) {
 		conn->readable = false;
 	} else if (errno == EFAULT) {
 		struct error err;
 
 		error_set(&err, -EFAULT, "memory behind a buffer is gone");
-		return fail(dev, &err);
+		return to_guest_fail(dev, &err);
 	} else if (errno != EINTR) {
-		conn_reset(conn, strerror(errno));
+		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
 	}
-	return SENT;
+	return TO_GUEST_SENT;
 }
 
-static enum outcome send_some(struct device *dev, bool *more)
+static enum to_guest_outcome send_some(struct device *dev, bool *more)
 {
-	enum outcome outcome = SENT;
+	enum to_guest_outcome outcome = TO_GUEST_SENT;
 
 	for (int rounds = TURN_ROUNDS; rounds; rounds--) {
 		struct conn *conn;
 
 		outcome = send_strays(dev);
-		if (outcome == SENT)
+		if (outcome == TO_GUEST_SENT)
 			outcome = send_control(dev);
 		conn = TAILQ_FIRST(&dev->ready);
-		if (outcome != SENT || !conn)
+		if (outcome != TO_GUEST_SENT || !conn ||
+		    !device_has_tokens(dev, DEVICE_RX))
 			return outcome;
-		outcome = send_data(dev, conn);
-		if (outcome != SENT)
+		outcome =
+			conn->messages ? message_out(dev, conn) : send_data(dev, conn);
+		if (outcome != TO_GUEST_SENT)
 			return outcome;
 		/* To the end of the queue: the next one's turn. */
 		TAILQ_REMOVE(&dev->ready, conn, ready);
@@ -225,23 +239,22 @@ static enum outcome send_some(struct device *dev, bool *more)
 bool to_guest_run(struct device *dev)
 {
 	struct vring *rx = &dev->front.ring[DEVICE_RX];
-	bool more = false;
+	bool more = false, blocked = dev->tx_blocked;
 
+	dev->rx_starved = false;
 	if (!dev->strays && TAILQ_EMPTY(&dev->control) && TAILQ_EMPTY(&dev->ready))
 		return false;
 	switch (send_some(dev, &more)) {
-	case BROKEN:
+	case TO_GUEST_BROKEN:
 		return false;
-	case STARVED:
-		vring_commit(rx);
-		more = vring_wait(rx);
-		dev->rx_starved = !more;
+	case TO_GUEST_STARVED:
+		dev->rx_starved = true;
 		break;
-	case SENT:
-		vring_commit(rx);
+	case TO_GUEST_SENT:
 		vring_quiet(rx);
 		break;
 	}
+	vring_commit(rx);
 	/* Room for answers lets a transmit ring that waited for it go on. */
-	return more || (dev->tx_pending && !dev->tx_blocked);
+	return more || (blocked && !dev->tx_blocked);
 }

@@ -11,4 +11,24 @@
 /* Sends for one turn. True when there is more to send and room for it. */
 bool to_guest_run(struct device *dev);
 
+/* For message_out.c. */
+
+enum to_guest_outcome {
+	TO_GUEST_SENT,
+	TO_GUEST_STARVED, /* the guest has given no buffer */
+	TO_GUEST_BROKEN,
+};
+
+/*
+ * Takes a chain that has room for a header and, if payload is asked for, that much
+ * more; returns as vring_pop() does.
+ */
+int to_guest_take(struct device *dev, struct iovec *iov, size_t max, size_t payload,
+		  struct vring_chain *chain, struct error *err);
+/* Writes the packet's header, whose data is there, and gives the chain back. */
+void to_guest_put(struct device *dev, const struct vring_chain *chain,
+		  struct packet *packet);
+/* The guest broke the receive ring. */
+enum to_guest_outcome to_guest_fail(struct device *dev, const struct error *err);
+
 #endif

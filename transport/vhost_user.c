@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "keeper.h"
 #include "log.h"
+#include "sandbox_calls.h"
 #include "vhost_user_handlers.h"
+
+SANDBOX_CALLS("recvfrom", "recvmsg", "sendmsg", "close", "setsockopt");
 
 void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 		     const uint8_t *config, size_t config_size,
@@ -17,7 +21,8 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 {
 	*vu = (struct vhost_user){
 		.fd = -1,
-		.device_features = device_features | VHOST_USER_F_PROTOCOL_FEATURES,
+		.device_features = device_features | VHOST_USER_F_PROTOCOL_FEATURES |
+				   VHOST_USER_F_LOG_ALL,
 		.config = config,
 		.config_size = config_size,
 		.ops = ops,
@@ -25,6 +30,8 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 	};
 	for (unsigned int i = 0; i < VHOST_USER_RINGS; i++)
 		vring_init(&vu->ring[i]);
+	dirty_log_init(&vu->log, &vu->memory);
+	vu->message.reply_fd = -1;
 }
 
 static void close_fds(struct vhost_user_message *msg)
@@ -34,13 +41,24 @@ static void close_fds(struct vhost_user_message *msg)
 			close(msg->fds[i]);
 	}
 	msg->fd_count = 0;
+	if (msg->reply_fd >= 0)
+		close(msg->reply_fd);
+	msg->reply_fd = -1;
 }
 
 void vhost_user_attach(struct vhost_user *vu, int fd)
 {
 	vu->fd = fd;
-	vu->received = 0;
 	vu->message.fd_count = 0;
+	if (vu->keeper)
+		keeper_attach(vu->keeper, fd);
+}
+
+int vhost_user_resume(struct vhost_user *vu, int fd, struct error *err)
+{
+	vu->fd = fd;
+	vu->message.fd_count = 0;
+	return keeper_resume(vu->keeper, vu, err);
 }
 
 void vhost_user_detach(struct vhost_user *vu)
@@ -54,11 +72,15 @@ void vhost_user_detach(struct vhost_user *vu)
 	}
 	vu->ops->changed(vu->owner);
 	memory_unmap(&vu->memory);
+	dirty_log_free(&vu->log);
+	inflight_unmap(&vu->inflight);
 	close_fds(&vu->message);
 	close(vu->fd);
 	vu->fd = -1;
 	vu->features = 0;
 	vu->protocol_features = 0;
+	if (vu->keeper)
+		keeper_detach(vu->keeper);
 }
 
 bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index)
@@ -66,29 +88,15 @@ bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index)
 	const struct vring *ring = &vu->ring[index];
 
 	/* Without the protocol's features there is no SET_VRING_ENABLE. */
-	return ring->started &&
+	return vring_is_resolved(ring) &&
 	       (ring->enabled || !(vu->features & VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
-int vhost_user_clear_kick(struct vhost_user *vu, unsigned int index)
-{
-	uint64_t count;
-	ssize_t n;
-
-	if (index >= VHOST_USER_RINGS || vu->ring[index].kick_fd < 0)
-		return 0;
-	n = read(vu->ring[index].kick_fd, &count, sizeof(count));
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	return n == sizeof(count) ? 0 : -EPIPE;
-}
-
-/* Keeps the descriptors that came along, as many as a message can have. */
-static int take_fds(struct vhost_user_message *msg, struct msghdr *hdr,
-		    struct error *err)
+/* Keeps the descriptors that came along, but at most max of them; how many came. */
+static size_t take_fds(struct vhost_user_message *msg, struct msghdr *hdr, size_t max)
 {
 	struct cmsghdr *c;
-	bool excess = hdr->msg_flags & MSG_CTRUNC;
+	size_t came = 0;
 
 	for (c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
 		size_t count;
@@ -100,45 +108,77 @@ static int take_fds(struct vhost_user_message *msg, struct msghdr *hdr,
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (msg->fd_count < VHOST_USER_FDS_MAX) {
+			came++;
+			if (msg->fd_count < max)
 				msg->fds[msg->fd_count++] = fd;
-				continue;
-			}
-			close(fd);
-			excess = true;
+			else
+				close(fd);
 		}
 	}
-	if (excess)
-		return error_set(err, -E2BIG,
-				 "a message with more than %d descriptors (or none are "
-				 "left to this process)",
-				 VHOST_USER_FDS_MAX);
-	return 0;
+	return came;
 }
 
-/* Bytes received, 0 when there are none now, negative errno. */
-static ssize_t receive(struct vhost_user *vu, void *buf, size_t len, struct error *err)
+/* Where the next look at the socket begins. */
+static int look_from(const struct vhost_user *vu, int offset)
+{
+	return setsockopt(vu->fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof(offset));
+}
+
+/*
+ * Looks at len bytes from the front of the socket (buf has room for one more) and
+ * leaves them there: what was not carried out is the next process's, should this one
+ * die. The descriptors beside them, if they are wanted, are copies. 1, 0 when there
+ * are not so many yet, negative errno.
+ */
+static int look(struct vhost_user *vu, void *buf, size_t len, bool with_fds,
+		struct error *err)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * 16)];
-	struct iovec iov = {buf, len};
-	struct msghdr hdr = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(vu->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	int ret;
+	size_t have = 0;
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n < 0)
-		return error_set(err, -errno, "cannot receive from the front-end: %s",
-				 strerror(errno));
-	if (n == 0)
-		return error_set(err, -ECONNRESET, "the front-end has closed");
-	ret = take_fds(&vu->message, &hdr, err);
-	return ret < 0 ? ret : n;
+	if (look_from(vu, 0) < 0)
+		return error_set(err, -errno, "cannot look at the front-end's socket");
+	/* What carries descriptors ends a look, which the next one goes on behind. */
+	while (have < len) {
+		/*
+		 * A look that finds none here may go on to the descriptors of the next
+		 * message: it is asked for one byte more, to show that it did.
+		 */
+		struct iovec iov = {(char *)buf + have, len - have + 1};
+		struct msghdr hdr = {
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = with_fds ? control : NULL,
+			.msg_controllen = with_fds ? sizeof(control) : 0,
+		};
+		size_t before = vu->message.fd_count;
+		ssize_t n = recvmsg(vu->fd, &hdr,
+				    MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0)
+			return error_set(err, -errno,
+					 "cannot receive from the front-end: %s",
+					 strerror(errno));
+		if (n == 0)
+			return error_set(err, -ECONNRESET, "the front-end has closed");
+		have += n;
+		if (!with_fds)
+			continue;
+		if (have > len)
+			take_fds(&vu->message, &hdr, 0);
+		else if (before + take_fds(&vu->message, &hdr, VHOST_USER_FDS_MAX) >
+				 VHOST_USER_FDS_MAX ||
+			 (hdr.msg_flags & MSG_CTRUNC))
+			return error_set(err, -E2BIG,
+					 "a message with more than %d descriptors (or "
+					 "none are left to this process)",
+					 VHOST_USER_FDS_MAX);
+	}
+	return 1;
 }
 
 static int send_reply(struct vhost_user *vu, const struct vhost_user_message *msg,
@@ -150,9 +190,21 @@ static int send_reply(struct vhost_user *vu, const struct vhost_user_message *ms
 		{header, sizeof(header)},
 		{(void *)msg->payload, msg->size},
 	};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t n = sendmsg(vu->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n;
 
+	if (msg->reply_fd >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		hdr.msg_control = control;
+		hdr.msg_controllen = sizeof(control);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &msg->reply_fd, sizeof(int));
+	}
+	n = sendmsg(vu->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n == (ssize_t)(sizeof(header) + msg->size))
 		return 0;
 	return error_set(err, n < 0 ? -errno : -EIO,
@@ -161,20 +213,37 @@ static int send_reply(struct vhost_user *vu, const struct vhost_user_message *ms
 			 n < 0 ? strerror(errno) : "cut short");
 }
 
-static int acknowledge(struct vhost_user *vu, struct vhost_user_message *msg,
-		       bool failed, struct error *err)
+/* Takes the message from the socket, where it was only looked at. */
+static int take(struct vhost_user *vu, size_t left, struct error *err)
+{
+	char bytes[VHOST_USER_HEADER_SIZE + VHOST_USER_PAYLOAD_MAX];
+
+	while (left) {
+		ssize_t n = recv(vu->fd, bytes, left, MSG_DONTWAIT);
+
+		if (n <= 0)
+			return error_set(err, n < 0 ? -errno : -ECONNRESET,
+					 "cannot receive from the front-end");
+		left -= n;
+	}
+	return 0;
+}
+
+/* 1: the message has become its answer. */
+static int acknowledge(struct vhost_user_message *msg, bool failed)
 {
 	uint64_t code = failed;
 
 	memcpy(msg->payload, &code, sizeof(code));
 	msg->size = sizeof(code);
-	return send_reply(vu, msg, err);
+	return 1;
 }
 
 /*
  * Where the front-end asked for an answer it gets one, good or bad, and goes on
  * from there; where it did not, a failure must end the connection, since it
- * would take for granted what did not happen.
+ * would take for granted what did not happen. 1: the message has become the answer;
+ * 0: there is none.
  */
 static int dispatch(struct vhost_user *vu, struct error *err)
 {
@@ -189,7 +258,7 @@ static int dispatch(struct vhost_user *vu, struct error *err)
 			LOG_LEVEL_WARNING,
 			"the front-end sent request %u, which is not known; refused",
 			msg->request);
-		return wants_ack ? acknowledge(vu, msg, true, err) : 0;
+		return wants_ack ? acknowledge(msg, true) : 0;
 	}
 	log_debug("vhost-user: %s, %u bytes, %zu descriptors", handler->name, msg->size,
 		  msg->fd_count);
@@ -210,16 +279,31 @@ static int dispatch(struct vhost_user *vu, struct error *err)
 		log_warning("%s; refused", err->text);
 	}
 	if (handler->replies)
-		return send_reply(vu, msg, err);
-	return wants_ack ? acknowledge(vu, msg, ret < 0, err) : 0;
+		return 1;
+	return wants_ack ? acknowledge(msg, ret < 0) : 0;
 }
 
-static int parse_header(struct vhost_user *vu, struct error *err)
+static int carry_out(struct vhost_user *vu, size_t size, struct error *err)
 {
 	struct vhost_user_message *msg = &vu->message;
-	uint32_t words[3];
+	int ret;
 
-	memcpy(words, vu->header, sizeof(words));
+	if (vu->keeper)
+		keeper_offer(vu->keeper, msg);
+	ret = dispatch(vu, err);
+	if (ret < 0)
+		return ret;
+	if (vu->keeper)
+		return keeper_commit(vu->keeper, vu, (uint32_t)size, ret ? msg : NULL,
+				     err);
+	if (take(vu, size, err) < 0)
+		return err->code;
+	return ret ? send_reply(vu, msg, err) : 0;
+}
+
+static int parse_header(struct vhost_user_message *msg, const uint32_t words[static 3],
+			struct error *err)
+{
 	msg->request = words[0];
 	msg->flags = words[1];
 	msg->size = words[2];
@@ -236,49 +320,39 @@ static int parse_header(struct vhost_user *vu, struct error *err)
 	return 0;
 }
 
-/* One step: 1 and more may come, 0 when there is nothing more now. */
-static int read_step(struct vhost_user *vu, struct error *err)
+/* One message: 1 and more may come, 0 when it is not there yet. */
+static int read_message(struct vhost_user *vu, struct error *err)
 {
-	size_t have = vu->received, total;
-	ssize_t n;
-	int ret;
+	struct vhost_user_message *msg = &vu->message;
+	uint32_t bytes[(VHOST_USER_HEADER_SIZE + VHOST_USER_PAYLOAD_MAX) / 4 + 1];
+	size_t total;
+	int ret = look(vu, bytes, VHOST_USER_HEADER_SIZE, false, err);
 
-	if (have < VHOST_USER_HEADER_SIZE) {
-		n = receive(vu, vu->header + have, VHOST_USER_HEADER_SIZE - have, err);
-		if (n <= 0)
-			return (int)n;
-		vu->received += n;
-		if (vu->received < VHOST_USER_HEADER_SIZE)
-			return 1;
-		ret = parse_header(vu, err);
-		if (ret < 0)
-			return ret;
-		have = vu->received;
+	if (ret <= 0)
+		return ret;
+	ret = parse_header(msg, bytes, err);
+	if (ret < 0)
+		return ret;
+	total = VHOST_USER_HEADER_SIZE + msg->size;
+	ret = look(vu, bytes, total, true, err);
+	if (ret > 0) {
+		memcpy(msg->payload, (char *)bytes + VHOST_USER_HEADER_SIZE, msg->size);
+		ret = carry_out(vu, total, err);
+		if (ret == 0)
+			ret = 1;
 	}
-	total = VHOST_USER_HEADER_SIZE + vu->message.size;
-	if (have < total) {
-		n = receive(vu, vu->message.payload + have - VHOST_USER_HEADER_SIZE,
-			    total - have, err);
-		if (n <= 0)
-			return (int)n;
-		vu->received += n;
-	}
-	if (vu->received < total)
-		return 1;
-	vu->received = 0;
-	ret = dispatch(vu, err);
-	close_fds(&vu->message);
-	return ret < 0 ? ret : 1;
+	close_fds(msg);
+	return ret;
 }
 
 int vhost_user_read(struct vhost_user *vu, struct error *err)
 {
 	/* Bounded, so that a chatty front-end does not stop everything else. */
 	for (int i = 0; i < 64; i++) {
-		int ret = read_step(vu, err);
+		int ret = read_message(vu, err);
 
 		if (ret <= 0)
 			return ret;
 	}
-	return 0;
+	return 1;
 }

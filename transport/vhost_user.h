@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dirty_log.h"
 #include "error.h"
 #include "memory.h"
 #include "vring.h"
@@ -20,7 +21,7 @@ enum {
 	VHOST_USER_RINGS = 3,
 	VHOST_USER_HEADER_SIZE = 12,
 	VHOST_USER_PAYLOAD_MAX = 512, /* the largest known needs 268 */
-	VHOST_USER_FDS_MAX = MEMORY_REGIONS_MAX,
+	VHOST_USER_FDS_MAX = MEMORY_TABLE_MAX,
 	VHOST_USER_CONFIG_MAX = 256,
 };
 
@@ -39,7 +40,9 @@ enum vhost_user_request {
 	VHOST_USER_SET_OWNER,
 	VHOST_USER_RESET_OWNER,
 	VHOST_USER_SET_MEM_TABLE,
-	VHOST_USER_SET_VRING_NUM = 8,
+	VHOST_USER_SET_LOG_BASE,
+	VHOST_USER_SET_LOG_FD,
+	VHOST_USER_SET_VRING_NUM,
 	VHOST_USER_SET_VRING_ADDR,
 	VHOST_USER_SET_VRING_BASE,
 	VHOST_USER_GET_VRING_BASE,
@@ -52,23 +55,35 @@ enum vhost_user_request {
 	VHOST_USER_SET_VRING_ENABLE,
 	VHOST_USER_GET_CONFIG = 24,
 	VHOST_USER_SET_CONFIG,
+	VHOST_USER_GET_INFLIGHT_FD = 31,
+	VHOST_USER_SET_INFLIGHT_FD,
 	VHOST_USER_RESET_DEVICE = 34,
+	VHOST_USER_GET_MAX_MEM_SLOTS = 36,
+	VHOST_USER_ADD_MEM_REG,
+	VHOST_USER_REM_MEM_REG,
 	VHOST_USER_REQUESTS,
 };
 
 #define VHOST_USER_F_VERSION_1	       (1ULL << 32) /* virtio's */
 #define VHOST_USER_F_PROTOCOL_FEATURES (1ULL << 30)
+#define VHOST_USER_F_LOG_ALL	       (1ULL << 26)
 /* Protocol features. */
 #define VHOST_USER_P_MQ		  (1ULL << 0)
+#define VHOST_USER_P_LOG_SHMFD	  (1ULL << 1)
 #define VHOST_USER_P_REPLY_ACK	  (1ULL << 3)
 #define VHOST_USER_P_CONFIG	  (1ULL << 9)
+#define VHOST_USER_P_INFLIGHT	  (1ULL << 12)
 #define VHOST_USER_P_RESET_DEVICE (1ULL << 13)
+#define VHOST_USER_P_MEM_SLOTS	  (1ULL << 15)
+
+struct keeper;
 
 struct vhost_user_message {
 	uint32_t request, flags, size;
 	_Alignas(8) uint8_t payload[VHOST_USER_PAYLOAD_MAX];
 	int fds[VHOST_USER_FDS_MAX]; /* owned; -1 once taken */
 	size_t fd_count;
+	int reply_fd; /* goes along with the answer; owned, -1: none */
 };
 
 /* Called with owner; none may destroy the vhost_user. */
@@ -91,12 +106,15 @@ struct vhost_user {
 	const struct vhost_user_ops *ops;
 	void *owner;
 
+	struct keeper *keeper; /* the owner's; NULL: nothing outlives this process */
+	bool resuming;	       /* rings go on where an earlier process was */
+
 	uint64_t features, protocol_features; /* as the front-end accepted them */
 	struct memory memory;
+	struct dirty_log log;
+	struct inflight inflight;
 	struct vring ring[VHOST_USER_RINGS];
 
-	size_t received; /* bytes of the message that is coming in */
-	uint8_t header[VHOST_USER_HEADER_SIZE];
 	struct vhost_user_message message;
 };
 
@@ -111,23 +129,27 @@ void vhost_user_init(struct vhost_user *vu, uint64_t device_features,
 /* A front-end has connected; fd (non-blocking) becomes the vhost_user's. */
 void vhost_user_attach(struct vhost_user *vu, int fd);
 
+/*
+ * The same for the front-end of an earlier process, whose keeper has what it set
+ * up. After an error it is to be detached.
+ */
+int vhost_user_resume(struct vhost_user *vu, int fd, struct error *err);
+
 /* Ends the front-end's connection and everything it set up. */
 void vhost_user_detach(struct vhost_user *vu);
 
 /*
- * Takes what has come and acts on it. 0, or a negative errno when the connection
- * is to be ended: -ECONNRESET when the front-end has closed it, any other when
- * it misbehaved (err says how).
+ * Acts on what has come: 1 when there may be more, 0 when there is none yet (half a
+ * message stays in the socket: only an edge-triggered event tells that more of it
+ * is there), or a negative errno when the connection is to be ended: -ECONNRESET
+ * when the front-end has closed it, any other when it misbehaved (err says how).
  */
 int vhost_user_read(struct vhost_user *vu, struct error *err);
 
-/* Whether the ring may be worked on. */
-bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index);
-
 /*
- * Empties the counter of a ring's kick descriptor. A negative errno when it is
- * not one that can be kicked, and would be reported for ever.
+ * Whether the ring may be worked on. No chain of it may be held across
+ * vhost_user_read(), which may take away the memory that it is in.
  */
-int vhost_user_clear_kick(struct vhost_user *vu, unsigned int index);
+bool vhost_user_ring_runs(const struct vhost_user *vu, unsigned int index);
 
 #endif

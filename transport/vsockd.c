@@ -2,7 +2,9 @@
 #include "vsockd.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,24 +12,37 @@
 #include <unistd.h>
 
 #include "device.h"
-#include "dial.h"
+#include "door.h"
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "notify.h"
+#include "sandbox.h"
+#include "sandbox_calls.h"
+#include "store.h"
+
+SANDBOX_CALLS("read", "write", "close", "exit_group");
+
+#define STATE_NAME "state"
 
 enum {
-	/* Connections, what a front-end brings along, and our own. */
-	FILES_WANTED = CONN_TABLE_MAX + 64,
-	ACCEPTS = 32, /* in one turn */
-	RETRY_MS = 100,
+	/* Beside connections: what a front-end brings along, and our own. */
+	FILES_BESIDE = 64,
 };
 
 struct vsockd {
 	struct loop loop;
 	int signal_fd;
-	struct listener front, host;
-	uint64_t retry_at; /* when the host listener is watched again; 0: it is */
+	struct listener front;
+	struct doors doors;
+	struct routes routes;
 	bool stop;
+	bool leave; /* everything, to the next process */
+	struct state state;
+	struct sandbox sandbox;
+	char any_peer[PATH_MAX]; /* stands for all in --peers */
+	uint32_t busy_poll;	 /* µs */
+	uint64_t worked_at; /* loop_now_us() of the last turn with something to do */
 	struct device device;
 };
 
@@ -39,6 +54,8 @@ static void on_signal(struct vsockd *d, const struct loop_event *ev)
 	if (read(d->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	log_info("signal %u: ending", info.ssi_signo);
+	/* SIGHUP is the holder's way to say that another one is about to go on. */
+	d->leave = info.ssi_signo == SIGHUP || !(notify_is_held() || !notify_is_on());
 	d->stop = true;
 }
 
@@ -75,29 +92,12 @@ static void on_front(struct vsockd *d, const struct loop_event *ev)
 
 static void on_kick(struct vsockd *d, const struct loop_event *ev)
 {
-	device_on_kick(&d->device, ev->id);
+	device_on_kick(&d->device, ev->id, ev->events);
 }
 
-static void on_host_listener(struct vsockd *d, const struct loop_event *ev)
+static void on_door(struct vsockd *d, const struct loop_event *ev)
 {
-	(void)ev;
-	for (int i = 0; i < ACCEPTS; i++) {
-		int fd = listener_accept(&d->host);
-
-		if (fd == -EAGAIN)
-			return;
-		if (fd == -ECONNABORTED)
-			continue;
-		if (fd < 0) {
-			/* The shortage stays reported: not to spin, look later. */
-			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
-				    d->host.path, strerror(-fd));
-			loop_remove(&d->loop, d->host.fd);
-			d->retry_at = loop_now() + RETRY_MS;
-			return;
-		}
-		device_accept(&d->device, fd);
-	}
+	doors_accept(&d->doors, ev->id, &d->device);
 }
 
 static void on_conn(struct vsockd *d, const struct loop_event *ev)
@@ -107,26 +107,28 @@ static void on_conn(struct vsockd *d, const struct loop_event *ev)
 
 static void (*const handlers[LOOP_TYPES])(struct vsockd *,
 					  const struct loop_event *) = {
-	[LOOP_SIGNAL] = on_signal,
-	[LOOP_FRONT_LISTENER] = on_front_listener,
-	[LOOP_FRONT] = on_front,
-	[LOOP_KICK] = on_kick,
-	[LOOP_HOST_LISTENER] = on_host_listener,
-	[LOOP_CONN] = on_conn,
+	[LOOP_SIGNAL] = on_signal, [LOOP_FRONT_LISTENER] = on_front_listener,
+	[LOOP_FRONT] = on_front,   [LOOP_KICK] = on_kick,
+	[LOOP_DOOR] = on_door,	   [LOOP_CONN] = on_conn,
 };
 
-static void raise_file_limit(void)
+static void raise_file_limit(uint32_t connections)
 {
+	rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
 		return;
-	limit.rlim_cur = limit.rlim_max < FILES_WANTED ? limit.rlim_max : FILES_WANTED;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < FILES_WANTED)
-		log_warning(
-			"only %llu files may be open, %d are needed for %d connections",
-			(unsigned long long)limit.rlim_cur, FILES_WANTED,
-			CONN_TABLE_MAX);
+	/* Root may raise the upper limit too. */
+	if (limit.rlim_max < wanted &&
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){wanted, wanted}) == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		log_warning("only %llu files may be open, %llu are needed for %u "
+			    "connections",
+			    (unsigned long long)limit.rlim_cur,
+			    (unsigned long long)wanted, connections);
 }
 
 /* A front-end that shrinks the memory that it shares leaves nothing to go on with. */
@@ -151,6 +153,8 @@ static int open_signals(struct vsockd *d, struct error *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (notify_is_held())
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (d->signal_fd < 0)
@@ -169,17 +173,54 @@ static int watch(struct vsockd *d, int fd, enum loop_type type, struct error *er
 	return 0;
 }
 
+/* The state of the process before this one, or an empty one. */
+static int open_state(struct vsockd *d, const struct vsockd_options *options,
+		      struct error *err)
+{
+	/* Those that are to be reset yet are there beside the new ones. */
+	uint32_t conns = options->limits.max_connections * 2;
+	int fd = store_take(STATE_NAME), ret;
+
+	if (fd >= 0) {
+		ret = state_open(&d->state, fd, conns, err);
+		if (ret == 0)
+			return 0;
+		log_error("%s: beginning anew, the front-end is disconnected",
+			  err->text);
+		store_drop(STATE_NAME);
+	}
+	ret = state_create(&d->state, conns, err);
+	if (ret == 0 && !store_put(STATE_NAME, d->state.fd))
+		log_warning("a front-end will not survive this process");
+	return ret;
+}
+
+static int take_place(struct vsockd *d, const struct vsockd_options *options,
+		      struct error *err)
+{
+	int ret = open_state(d, options, err);
+
+	if (ret < 0)
+		return ret;
+	ret = device_keep(&d->device, &d->state);
+	if (ret < 0)
+		return error_set(err, ret, "out of memory");
+	store_drop_rest(KEEPER_PREFIX);
+	store_close_rest();
+	return 0;
+}
+
 static int begin(struct vsockd *d, const struct vsockd_options *options,
 		 struct error *err)
 {
-	int ret = dial_check(options->uds, err);
+	int ret = target_check(&d->routes, err);
 
 	if (ret < 0)
 		return ret;
 	ret = open_signals(d, err);
 	if (ret < 0)
 		return ret;
-	ret = listener_open(&d->host, options->uds, err);
+	ret = doors_open(&d->doors, &d->routes, &options->listen, &d->loop, err);
 	if (ret < 0)
 		return ret;
 	ret = listener_open(&d->front, options->vhost_user, err);
@@ -189,35 +230,43 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 	if (ret == 0)
 		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
 	if (ret == 0)
-		ret = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
+		ret = take_place(d, options, err);
+	if (ret == 0)
+		ret = sandbox_seal(&d->sandbox, err);
 	return ret;
-}
-
-static int sooner(int a, int b)
-{
-	if (a < 0 || (b >= 0 && b < a))
-		return b;
-	return a;
 }
 
 static int timeout_of(const struct vsockd *d, bool more)
 {
-	int retry = -1;
-
 	if (more)
 		return 0;
-	if (d->retry_at) {
-		uint64_t now = loop_now();
+	return loop_sooner(
+		loop_sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
+		device_timeout(&d->device));
+}
 
-		retry = d->retry_at > now ? (int)(d->retry_at - now) : 0;
-	}
-	return sooner(retry, device_timeout(&d->device));
+/*
+ * Whether to look again at once, although there was nothing more to do: it is not
+ * long since there was.
+ */
+static bool spins(struct vsockd *d, int events)
+{
+	uint64_t now;
+
+	if (!d->busy_poll)
+		return false;
+	now = loop_now_us();
+	if (events || d->device.worked)
+		d->worked_at = now;
+	d->device.worked = false;
+	return now - d->worked_at < d->busy_poll;
 }
 
 static int serve(struct vsockd *d, struct error *err)
 {
 	struct loop_event events[LOOP_EVENTS_MAX];
 	bool more = false;
+	int ret;
 
 	while (!d->stop) {
 		int n = loop_wait(&d->loop, events, timeout_of(d, more));
@@ -225,19 +274,61 @@ static int serve(struct vsockd *d, struct error *err)
 		if (n < 0)
 			return error_set(err, n, "cannot wait for events: %s",
 					 strerror(-n));
+		device_tick(&d->device);
 		for (int i = 0; i < n; i++) {
 			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
 				handlers[events[i].type](d, &events[i]);
 		}
-		if (d->retry_at && loop_now() >= d->retry_at) {
-			d->retry_at = 0;
-			n = watch(d, d->host.fd, LOOP_HOST_LISTENER, err);
-			if (n < 0)
-				return n;
-		}
-		more = device_run(&d->device);
+		ret = doors_run(&d->doors, err);
+		if (ret < 0)
+			return ret;
+		more = device_run(&d->device) || spins(d, n) || device_arm(&d->device);
 	}
 	return 0;
+}
+
+static void leave(struct vsockd *d)
+{
+	log_info("the front-end is left to the next process");
+	device_leave(&d->device);
+	listener_leave(&d->front);
+	doors_leave(&d->doors);
+}
+
+static void show_map(struct sandbox *sandbox, const struct map *map)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		const struct address *address = &map->address[i];
+
+		if (address->of.any.sa_family != AF_UNIX)
+			sandbox->network = true;
+		else if (sandbox->paths < SANDBOX_PATHS_MAX)
+			sandbox->path[sandbox->paths++] =
+				address->of.unix_path.sun_path;
+	}
+}
+
+/* The files and networks that the options name. */
+static void open_sandbox(struct vsockd *d, const struct vsockd_options *options)
+{
+	struct sandbox *sandbox = &d->sandbox;
+	const struct maps *maps[] = {&options->listen, &options->connect};
+
+	*sandbox = (struct sandbox){
+		.mode = options->sandbox,
+		.user = options->user,
+		.network = options->forward_cid,
+		.path = {options->vhost_user, options->uds},
+		.paths = 2,
+	};
+	snprintf(d->any_peer, sizeof(d->any_peer), "%s/any",
+		 options->peers ? options->peers : "");
+	if (options->peers)
+		sandbox->path[sandbox->paths++] = d->any_peer;
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t j = 0; j < maps[i]->count; j++)
+			show_map(sandbox, &maps[i]->map[j]);
+	}
 }
 
 int vsockd_run(const struct vsockd_options *options, struct error *err)
@@ -249,24 +340,50 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	d->signal_fd = -1;
 	d->front.fd = -1;
-	d->host.fd = -1;
-	raise_file_limit();
+	d->state.fd = -1;
+	d->routes = (struct routes){
+		.guest_cid = options->cid,
+		.uds = options->uds,
+		.peers = options->peers,
+		.connect = options->connect,
+		.forward_cid = options->forward_cid,
+	};
+	d->busy_poll = options->busy_poll;
+	raise_file_limit(options->limits.max_connections);
+	store_init();
+	open_sandbox(d, options);
+	ret = notify_init(err);
+	if (ret == 0)
+		ret = sandbox_confine(&d->sandbox, err);
+	if (ret < 0) {
+		free(d);
+		return ret;
+	}
 	ret = loop_init(&d->loop);
 	if (ret < 0) {
 		free(d);
 		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
 	}
-	device_init(&d->device, options->cid, options->uds, options->privileged_group,
-		    &d->loop);
-	ret = begin(d, options, err);
+	ret = device_init(&d->device, &d->routes, options->privileged_group,
+			  &options->limits, &d->loop);
+	if (ret < 0)
+		error_set(err, ret, "out of memory for %u connections",
+			  options->limits.max_connections);
+	else
+		ret = begin(d, options, err);
 	if (ret == 0) {
 		log_info("ready: front-end at %s, host programs at %s",
 			 options->vhost_user, options->uds);
+		notify_send("READY=1\nSTATUS=Serving", -1);
 		ret = serve(d, err);
+		/* After an error the next one may have more luck. */
+		if (notify_is_on() && (ret < 0 || d->leave))
+			leave(d);
 	}
 	device_free(&d->device);
+	state_close(&d->state);
 	listener_close(&d->front);
-	listener_close(&d->host);
+	doors_close(&d->doors);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 	loop_free(&d->loop);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Both fuzzers, for $FUZZ_SECONDS each (short ones by default). Their seeds are new
+# Every fuzzer, for $FUZZ_SECONDS each (short ones by default). Their seeds are new
 # each time and stand in what a failed run prints.
 
 here=$BATS_TEST_DIRNAME
@@ -30,6 +30,14 @@ here=$BATS_TEST_DIRNAME
 	echo "$output"
 	[ "$status" -ne 0 ]
 	[[ $output == *"not so: range->first <= range->last"* ]]
+}
+
+@test "libFuzzer finds nothing in the rings of a hostile guest, split and packed" {
+	"$here/fuzz-transport" ring --seconds "${FUZZ_SECONDS:-20}"
+}
+
+@test "libFuzzer finds nothing in the messages of a hostile front-end" {
+	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-20}"
 }
 
 @test "a live guest lives through anything, and good requests work meanwhile: 6.12" {

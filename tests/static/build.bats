@@ -25,11 +25,26 @@ setup() { cd "$top"; }
 	make install DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr
 	for file in bin/vmctl sbin/vsockd sbin/vmctl-agent share/man/man1/vmctl.1 \
 		share/man/man8/vsockd.8 share/man/man8/vmctl-agent.8 \
-		lib/systemd/system/vmctl-agent.service; do
+		lib/systemd/system/vmctl-agent.service lib/systemd/system/vsockd@.service \
+		lib/systemd/system/vsockd@.socket; do
 		[ -f "$BATS_TEST_TMPDIR/dest/usr/$file" ] || { echo "no $file"; return 1; }
 	done
 	grep -q 'ExecStart=/usr/sbin/vmctl-agent' \
 		"$BATS_TEST_TMPDIR/dest/usr/lib/systemd/system/vmctl-agent.service"
+}
+
+@test "vsockd's units are right, and expose little" {
+	make install DESTDIR="$BATS_TEST_TMPDIR/dest" UNITDIR=/units
+	cd "$BATS_TEST_TMPDIR/dest/units"
+	# An instance, of a program that is there.
+	sed "s,^ExecStart=[^ ]*,ExecStart=/bin/true," vsockd@.service >vsockd@vm1.service
+	cp vsockd@.socket vsockd@vm1.socket
+	run systemd-analyze --man=no verify ./vsockd@vm1.service
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[[ $output != *vsockd@* ]]
+	# In tenths: 2.0.
+	systemd-analyze security --offline=yes --threshold=20 ./vsockd@vm1.service
 }
 
 @test "lint finds nothing" { make --no-print-directory lint; }

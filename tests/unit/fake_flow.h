@@ -32,7 +32,16 @@ struct flow {
 	uint32_t guest_port, host_port;
 	uint64_t sent, received, host_sent, host_received;
 	uint32_t peer_fwd, peer_alloc, told;
+	uint64_t peer_cid; /* the other guest; 0: the host */
 };
+
+static inline void flow_address(struct guest *g, const struct flow *f,
+				struct packet *packet)
+{
+	packet->src_cid = g->cid;
+	if (f->peer_cid)
+		packet->dst_cid = f->peer_cid;
+}
 
 /* Takes what has come for the flow; tells how much it consumed when that is due. */
 static inline void flow_receive(struct guest *g, struct flow *f)
@@ -58,6 +67,7 @@ static inline void flow_receive(struct guest *g, struct flow *f)
 		update = guest_packet(PACKET_CREDIT_UPDATE, f->guest_port, f->host_port,
 				      0);
 		update.fwd_cnt = f->told = (uint32_t)f->received;
+		flow_address(g, f, &update);
 		guest_send(g, &update, NULL);
 	}
 }
@@ -73,6 +83,7 @@ static inline bool flow_send(struct guest *g, struct flow *f, uint32_t len,
 		return false;
 	fill(payload, len, f->sent);
 	rw.fwd_cnt = f->told = (uint32_t)f->received;
+	flow_address(g, f, &rw);
 	guest_send_parts(g, &rw, payload, parts);
 	f->sent += len;
 	return true;

@@ -65,7 +65,19 @@ enum {
 #define TX_NUM	       256u
 #define GUEST_BUFALLOC (256u * 1024)
 
+/* Of a packed ring; see fake_ring.h. */
+struct fake_packed {
+	struct vring_packed_desc *desc;
+	struct vring_event *driver, *device;
+	struct vring_place next, used;
+	struct vring_place first; /* of the descriptors that are not published yet */
+	uint16_t first_flags;
+	unsigned int fresh;	/* their number */
+	uint16_t descs[TX_NUM]; /* of each buffer */
+};
+
 struct fake_ring {
+	struct fake_packed packed;
 	unsigned int num;
 	struct vring_desc *desc;
 	uint16_t *avail, *used;
@@ -75,11 +87,13 @@ struct fake_ring {
 
 struct guest {
 	char dir[64], vhost_user[80], uds[80], log[80];
+	uint32_t cid;
+	uint64_t from_cid; /* whom all packets must come from; 0: anybody */
 	pid_t pid;
 	int front; /* vhost-user connection */
 	int memfd;
 	uint8_t *mem;
-	struct fake_ring ring[2];
+	struct fake_ring ring[3]; /* the third is QEMU's own, and only on wish ours */
 	/* Set before guest_start(). */
 	uint64_t features;
 	unsigned int rx_parts; /* descriptors of each receive buffer */
@@ -87,6 +101,9 @@ struct guest {
 	unsigned int rx_slots; /* how many there are: at most RX_NUM / rx_parts */
 	bool use_indirect;
 };
+
+/* Whom the daemons that are started belong to; 0: to the test. */
+static uid_t front_uid __attribute__((unused));
 
 static inline uint64_t now_ms(void)
 {
@@ -139,10 +156,10 @@ static inline bool log_has(struct guest *g, const char *text)
 	return strstr(buf, text);
 }
 
-static inline int connect_unix(const char *path)
+static inline int connect_type(const char *path, int type)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
@@ -151,17 +168,27 @@ static inline int connect_unix(const char *path)
 	return -1;
 }
 
+static inline int connect_unix(const char *path)
+{
+	return connect_type(path, SOCK_STREAM);
+}
+
 /* A listener where the guest's connections to port come out. */
-static inline int listen_port(struct guest *g, unsigned int port)
+static inline int listen_type(struct guest *g, unsigned int port, int type)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", g->uds, port);
 	unlink(addr.sun_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(fd, 64), 0);
 	return fd;
+}
+
+static inline int listen_port(struct guest *g, unsigned int port)
+{
+	return listen_type(g, port, SOCK_STREAM);
 }
 
 static inline int accept_port(int listener)
@@ -185,24 +212,44 @@ static inline unsigned int open_files(pid_t pid)
 	return count;
 }
 
-/* A daemon, and no front-end yet. */
-static inline struct guest *guest_new(void)
+/* What is run in place of the daemon's code in this very program, if it is set. */
+static const char *front_program;
+
+static inline void front_exec(const struct guest *g)
+{
+	char cid[16], group[16];
+
+	snprintf(cid, sizeof(cid), "%u", g->cid);
+	snprintf(group, sizeof(group), "%d", FRONT_PRIVILEGED_GROUP);
+	execl(front_program, "vsockd", "--cid", cid, "--vhost-user", g->vhost_user,
+	      "--uds", g->uds, "--privileged-group", group, "--verbose", NULL);
+	_exit(127);
+}
+
+/* A daemon with these options and sockets of its own, and no front-end yet. */
+static inline struct guest *guest_new_with(struct vsockd_options options)
 {
 	struct guest *g = calloc(1, sizeof(*g));
 	int out;
 
 	strcpy(g->dir, "/tmp/vsockd-test-XXXXXX");
 	assert_non_null(mkdtemp(g->dir));
+	assert_int_equal(front_uid ? chown(g->dir, front_uid, front_uid) : 0, 0);
 	snprintf(g->vhost_user, sizeof(g->vhost_user), "%s/vu", g->dir);
 	snprintf(g->uds, sizeof(g->uds), "%s/v", g->dir);
 	snprintf(g->log, sizeof(g->log), "%s/log", g->dir);
+	g->cid = options.cid ? options.cid : GUEST_CID;
+	g->from_cid = PACKET_HOST_CID;
 	g->front = -1;
 	g->features = VHOST_USER_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES |
 		      VRING_F_EVENT_IDX | VRING_F_INDIRECT_DESC;
+#ifdef FAKE_PACKED
+	g->features |= VRING_F_PACKED;
+#endif
 	g->rx_parts = 1;
 	g->rx_size = 3776;
 	g->rx_slots = 64;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		g->ring[i] = (struct fake_ring){.kick = -1, .call = -1, .err = -1};
 	g->memfd = memfd_create("guest", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(g->memfd, 2 * REGION_SIZE), 0);
@@ -214,21 +261,39 @@ static inline struct guest *guest_new(void)
 	fflush(NULL);
 	g->pid = fork();
 	if (g->pid == 0) {
-		struct vsockd_options options = {.privileged_group =
-							 FRONT_PRIVILEGED_GROUP,
-						 .cid = GUEST_CID,
-						 .vhost_user = g->vhost_user,
-						 .uds = g->uds};
 		struct error err = {.text = ""};
 
+		options.privileged_group = FRONT_PRIVILEGED_GROUP;
+		options.cid = g->cid;
+		if (!options.limits.max_connections)
+			options.limits = (struct limits)LIMITS_DEFAULT;
+		options.vhost_user = g->vhost_user;
+		options.uds = g->uds;
+		if (front_uid && (setresgid(front_uid, front_uid, front_uid) ||
+				  setresuid(front_uid, front_uid, front_uid)))
+			_exit(3);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out, STDERR_FILENO);
+		if (front_program)
+			front_exec(g);
+		if (getenv("VSOCKD_TEST_SANDBOX"))
+			options.sandbox = SANDBOX_ON;
 		log_init("test", true);
 		exit(vsockd_run(&options, &err) < 0 ? 1 : 0);
 	}
 	close(out);
 	wait_until(access(g->vhost_user, F_OK) == 0 && log_has(g, "ready"));
 	return g;
+}
+
+static inline struct guest *guest_new_limited(const struct limits *limits)
+{
+	return guest_new_with((struct vsockd_options){.limits = *limits});
+}
+
+static inline struct guest *guest_new(void)
+{
+	return guest_new_with((struct vsockd_options){.cid = GUEST_CID});
 }
 
 static inline void front_send_fds(struct guest *g, const void *bytes, size_t len,
@@ -395,7 +460,7 @@ static inline void guest_free(struct guest *g)
 		assert_int_not_equal(access(g->vhost_user, F_OK), 0);
 		assert_int_not_equal(access(g->uds, F_OK), 0);
 	}
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		close(g->ring[i].kick);
 		close(g->ring[i].call);
 		close(g->ring[i].err);

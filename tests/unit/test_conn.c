@@ -12,9 +12,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../transport/conn_open.h"
 #include "../../transport/conn_table.h"
 
 #define START 1000000u /* ms; where the clock of these tests begins */
+
+enum {
+	MANY = 5000
+};
+
+static const struct limits limits = {
+	.max_connections = MANY,
+	.conn_buffer = 256 * 1024,
+	.buffer_total = 512 * 1024,
+};
 
 static struct conn_table table;
 static int host; /* the host program's end */
@@ -32,7 +43,7 @@ static struct conn *accepted(void)
 {
 	struct conn *conn = conn_table_add(&table);
 
-	conn_accept(conn, new_pair(), START);
+	conn_accept(conn, new_pair(), ORIGIN_HOST, START);
 	return conn;
 }
 
@@ -100,7 +111,7 @@ static void drain_host(void)
 static int setup(void **state)
 {
 	(void)state;
-	conn_table_init(&table);
+	assert_int_equal(conn_table_init(&table, &limits), 0);
 	host = -1;
 	return 0;
 }
@@ -113,6 +124,9 @@ static int teardown(void **state)
 	(void)state;
 	while ((conn = conn_table_next(&table, &at)))
 		conn_table_remove(&table, conn);
+	assert_int_equal(table.common.buffers.used, 0);
+	assert_int_equal(table.common.buffers.wide, 0);
+	conn_table_free(&table);
 	close(host);
 	return 0;
 }
@@ -144,6 +158,31 @@ static void a_guest_that_does_not_answer_times_out(void **state)
 	assert_int_equal(conn->deadline, START + 10000);
 	conn_on_timeout(conn, START + 10000);
 	only(conn, PACKET_RST);
+	assert_int_equal(conn->state, CONN_DEAD);
+}
+
+static void a_sibling_that_does_not_answer_times_out(void **state)
+{
+	struct packet request = {.op = PACKET_REQUEST,
+				 .type = PACKET_STREAM,
+				 .src_port = 7,
+				 .dst_cid = 9,
+				 .dst_port = 8};
+	struct conn *conn = conn_table_add(&table);
+	char line[64] = "";
+
+	(void)state;
+	conn_request(conn, &request, START);
+	conn_greet(conn, new_pair(), 42, START);
+	assert_int_equal(conn->state, CONN_GREETING);
+	assert_int_equal(conn->deadline, START + 10000);
+	assert_true(recv(host, line, sizeof(line) - 1, 0) > 0);
+	assert_string_equal(line, "CONNECT 8 FROM 42:7\n");
+	/* Half an answer does not buy more time. */
+	from_host(conn, "OK 8");
+	assert_int_equal(conn->deadline, START + 10000);
+	conn_on_timeout(conn, START + 10000);
+	assert_int_equal(only(conn, PACKET_RST).src_cid, 9);
 	assert_int_equal(conn->state, CONN_DEAD);
 }
 
@@ -275,7 +314,7 @@ static void an_rst_from_the_guest_cancels_ours(void **state)
 	struct conn *conn = opened();
 
 	(void)state;
-	conn_reset(conn, "a test");
+	conn_reset(conn, RESET_PROTOCOL, "a test");
 	from_guest(conn, PACKET_RST, 0, "");
 	assert_int_equal(conn->state, CONN_DEAD);
 	assert_int_equal(conn->want, 0);
@@ -317,7 +356,8 @@ static void opening_is_told_before_all_else_and_the_end_last(void **state)
 	struct packet packet;
 
 	(void)state;
-	conn_request(conn, &request, new_pair(), START);
+	conn_request(conn, &request, START);
+	conn_dialled(conn, new_pair());
 	from_guest(conn, PACKET_CREDIT_REQUEST, 0, "");
 	conn_on_eof(conn, START);
 	assert_true(conn_next_packet(conn, &packet));
@@ -344,16 +384,16 @@ static void an_id_is_not_reused_with_its_slot(void **state)
 	assert_int_not_equal(conn->id, id);
 	assert_int_not_equal(conn->host_port, port);
 	assert_null(conn_table_get(&table, id));
-	assert_null(conn_table_get(&table, 0x3fff));
+	assert_null(conn_table_get(&table, MANY));
 	assert_null(conn_table_get(&table, UINT32_MAX));
 }
 
 static void connections_are_found_by_both_ports(void **state)
 {
-	struct conn *conn[CONN_TABLE_MAX];
+	struct conn *conn[MANY];
 
 	(void)state;
-	for (uint32_t i = 0; i < CONN_TABLE_MAX; i++) {
+	for (uint32_t i = 0; i < MANY; i++) {
 		conn[i] = conn_table_add(&table);
 		assert_non_null(conn[i]);
 		conn[i]->host_port = i / 30;
@@ -361,18 +401,20 @@ static void connections_are_found_by_both_ports(void **state)
 		conn_table_bind(&table, conn[i]);
 	}
 	assert_null(conn_table_add(&table));
-	assert_int_equal(conn_table_count(&table), CONN_TABLE_MAX);
-	for (uint32_t i = 0; i < CONN_TABLE_MAX; i += 2)
+	assert_int_equal(conn_table_count(&table), MANY);
+	for (uint32_t i = 0; i < MANY; i += 2)
 		conn_table_unbind(&table, conn[i]);
-	for (uint32_t i = 0; i < CONN_TABLE_MAX; i++)
-		assert_ptr_equal(conn_table_find(&table, i / 30, i % 30),
-				 i % 2 ? conn[i] : NULL);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_ptr_equal(
+			conn_table_find(&table, PACKET_HOST_CID, i / 30, i % 30),
+			i % 2 ? conn[i] : NULL);
 }
 
 static void the_backlog_keeps_bytes_in_order_within_its_bound(void **state)
 {
-	struct backlog backlog = {0};
-	static uint8_t in[BACKLOG_MAX];
+	static uint8_t in[256 * 1024];
+	struct backlog_pool pool = {.max = sizeof(in)};
+	struct backlog backlog = {.pool = &pool};
 	struct iovec iov[2] = {{in, 1000}, {in + 1000, sizeof(in) - 1000}}, out[2];
 	size_t added = 0, taken = 0;
 
@@ -402,11 +444,12 @@ static void the_backlog_keeps_bytes_in_order_within_its_bound(void **state)
 	}
 	backlog_clear(&backlog);
 	assert_int_equal(backlog_add(&backlog, iov, 2, 0, sizeof(in)), 0);
-	assert_int_equal(backlog_add(&backlog, iov, 2, 0, 1), -ENOBUFS);
+	assert_int_equal(backlog_add(&backlog, iov, 2, 0, 1), -EDQUOT);
 	backlog_consume(&backlog, 1);
 	assert_int_equal(backlog_add(&backlog, iov, 2, 0, 1), 0);
 	backlog_consume(&backlog, sizeof(in));
 	assert_null(backlog.data);
+	assert_int_equal(pool.used, 0);
 }
 
 int main(void)
@@ -415,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		t(a_line_that_does_not_come_times_out),
 		t(a_guest_that_does_not_answer_times_out),
+		t(a_sibling_that_does_not_answer_times_out),
 		t(a_guest_that_never_answers_the_last_shutdown_gets_an_rst),
 		t(half_closes_of_both_sides_add_up),
 		t(a_guest_that_only_sends_is_told_that_nobody_listens),

@@ -382,39 +382,6 @@ static void a_thousand_connections_leave_no_descriptor_behind(void **state)
 	wait_until(open_files(g->pid) == before);
 }
 
-static void beyond_the_limit_connections_are_refused_and_the_others_live(void **state)
-{
-	struct guest *g = *state;
-	struct packet request = guest_packet(PACKET_REQUEST, 9999, 6000, 0);
-	struct rlimit limit;
-	static int fd[1023];
-	uint32_t port;
-	int more;
-
-	getrlimit(RLIMIT_NOFILE, &limit);
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_max < 1100)
-		skip();
-	for (int i = 0; i < 1023; i++)
-		fd[i] = join_in(g, 5000, &port);
-	more = connect_unix(g->uds);
-	host_expect_closed(more);
-	close(more);
-	close(listen_port(g, 6000));
-	int listener = listen_port(g, 6000);
-	guest_send(g, &request, NULL);
-	guest_expect(g, PACKET_RST, 9999, 6000);
-	close(listener);
-	host_send(fd[0], "still here");
-	char payload[4096];
-	struct packet packet;
-	guest_receive(g, &packet, payload);
-	assert_memory_equal(payload, "still here", 10);
-	for (int i = 0; i < 1023; i++)
-		close(fd[i]);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,8 +404,6 @@ int main(void)
 		test_guest(a_request_for_a_live_connection_ends_it),
 		test_daemon(without_a_guest_a_host_program_is_closed_at_once),
 		test_guest(a_thousand_connections_leave_no_descriptor_behind),
-		test_guest(
-			beyond_the_limit_connections_are_refused_and_the_others_live),
 	};
 
 	return cmocka_run_group_tests_name("device: connections", tests, NULL, NULL);

@@ -125,7 +125,7 @@ static void credit_counts_only_what_the_host_program_can_read(void **state)
 	/* What is in the socket, to the byte; the rest waits in the daemon. */
 	queued = 0;
 	for (;;) {
-		static uint8_t all[1 << 20];
+		static uint8_t all[4 << 20];
 		ssize_t n = recv(fd, all, sizeof(all), MSG_PEEK | MSG_DONTWAIT);
 
 		assert_true(n > 0);
@@ -263,8 +263,7 @@ static void connections_take_turns(void **state)
 	/* Both sockets are full, and the few buffers taken, before more come. */
 	for (int i = 0; i < 2; i++)
 		wait_until(send(fd[i], block, sizeof(block), MSG_DONTWAIT) < 0 &&
-			   (uint16_t)(g->ring[0].used[1] - g->ring[0].seen_used) ==
-				   g->rx_slots);
+			   fake_unseen(g, 0) == g->rx_slots);
 	for (unsigned int i = g->rx_slots; i < RX_NUM; i++)
 		guest_put_rx(g, i);
 	fake_publish(g, 0);
@@ -312,6 +311,135 @@ static void a_guest_program_that_does_not_read_stops_only_itself(void **state)
 	close(other);
 }
 
+/* Puts a packet into the ring while the daemon sleeps; it comes with the others. */
+static void offer(struct guest *g, unsigned int slot, const struct packet *packet,
+		  const void *payload)
+{
+	uint8_t head[PACKET_HEADER_SIZE];
+
+	packet_encode(packet, head);
+	guest_offer_tx(g, slot, head, payload, packet->len, 1 + random() % TX_DESCS);
+}
+
+static void offer_some(struct guest *g, struct flow f[2], unsigned int count)
+{
+	static uint8_t payload[4000];
+	unsigned int slot = g->ring[1].next % TX_SLOTS, which = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct packet packet;
+
+		if (random() % 4 == 0)
+			which = !which;
+		packet = guest_packet(random() % 10 ? PACKET_RW : PACKET_CREDIT_REQUEST,
+				      f[which].guest_port, f[which].host_port, 0);
+		if (packet.op == PACKET_RW && random() % 10)
+			packet.len = 1 + random() % sizeof(payload);
+		fill(payload, packet.len, f[which].sent);
+		f[which].sent += packet.len;
+		offer(g, (slot + i) % TX_SLOTS, &packet, payload);
+	}
+}
+
+/* Runs of two connections, with all kinds of packets between them, in one go. */
+static void packets_that_come_together_stay_in_order(void **state)
+{
+	struct guest *g = *state;
+	unsigned int seed = (unsigned int)now_ms();
+	struct flow f[2] = {flow_of(5000, 0), flow_of(5001, 0)};
+	struct packet end, packet;
+	int fd[2];
+
+	print_message("# seed %u\n", seed);
+	srandom(seed);
+	for (int i = 0; i < 2; i++)
+		fd[i] = join_in(g, f[i].guest_port, &f[i].host_port);
+	for (int round = 0; round < 100; round++) {
+		unsigned int count = 1 + random() % (TX_SLOTS - 1);
+		uint32_t id, len;
+
+		assert_int_equal(kill(g->pid, SIGSTOP), 0);
+		offer_some(g, f, count - (round == 99));
+		if (round == 99) {
+			end = guest_packet(PACKET_SHUTDOWN, f[0].guest_port,
+					   f[0].host_port, 0);
+			end.flags = PACKET_SHUT_SEND;
+			offer(g, g->ring[1].next % TX_SLOTS, &end, NULL);
+		}
+		assert_int_equal(kill(g->pid, SIGCONT), 0);
+		while (count--) {
+			while (!fake_reap(g, 1, &id, &len))
+				fake_wait(g, 1);
+			assert_int_equal(len, 0);
+		}
+		for (int i = 0; i < 2; i++) {
+			while (f[i].host_received < f[i].sent)
+				host_read_some(fd[i], &f[i]);
+		}
+		while (guest_try_receive(g, &packet, NULL))
+			assert_int_equal(packet.op, PACKET_CREDIT_UPDATE);
+	}
+	host_expect_eof(fd[0]);
+	for (int i = 0; i < 2; i++)
+		close(fd[i]);
+}
+
+static void send_with(int fd, const char *text, int flags, int passed)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {(char *)text, strlen(text)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &passed, sizeof(int));
+	}
+	assert_int_equal(sendmsg(fd, &msg, flags), strlen(text));
+}
+
+/* Reads stop short at descriptors and marks, and the rest comes all the same. */
+static void what_stops_a_read_does_not_stop_the_bytes(void **state)
+{
+	struct guest *g = *state;
+	static uint8_t payload[RX_STRIDE];
+	char text[400] = "";
+	unsigned int before;
+	struct packet packet;
+	uint32_t port;
+	int fd = join_in(g, 5000, &port);
+	size_t got = 0, expected = 0;
+
+	before = open_files(g->pid);
+	for (int i = 0; i < 20; i++) {
+		send_with(fd, "a", 0, -1);
+		send_with(fd, "b", 0, fd);
+		send_with(fd, "c", 0, -1);
+		expected += 3;
+		/* What is sent out of band is not of the stream. */
+		if (send(fd, "x", 1, MSG_OOB) == 1) {
+			send_with(fd, "d", 0, -1);
+			expected++;
+		}
+		while (got < expected) {
+			guest_receive(g, &packet, payload);
+			if (packet.op != PACKET_RW)
+				continue;
+			memcpy(text + got, payload, packet.len);
+			got += packet.len;
+		}
+	}
+	assert_null(strpbrk(text, "x"));
+	assert_memory_equal(text, "abc", 3);
+	assert_int_equal(open_files(g->pid), before);
+	close(fd);
+}
+
 static int setup_few_buffers(void **state)
 {
 	struct guest *g = guest_new();
@@ -339,6 +467,8 @@ int main(void)
 		test_guest(a_slow_reader_does_not_stop_another_connection),
 		test_guest_with_few_buffers(connections_take_turns),
 		test_guest(a_guest_program_that_does_not_read_stops_only_itself),
+		test_guest(what_stops_a_read_does_not_stop_the_bytes),
+		test_guest(packets_that_come_together_stay_in_order),
 	};
 
 	return cmocka_run_group_tests_name("device: data", tests, NULL, NULL);

@@ -353,6 +353,22 @@ static void a_long_error_is_cut_and_keeps_its_code(void **state)
 	assert_int_equal(error_prefix(NULL, "nobody listens"), -EIO);
 }
 
+static void addresses_of_services_need_not_be_guests(void **state)
+{
+	struct endpoint ep;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(endpoint_parse_address("vsock:1", &ep, &err), 0);
+	assert_int_equal(ep.cid, 1);
+	assert_int_equal(endpoint_parse_address("tcp:[::1]:22", &ep, &err), 0);
+	assert_string_equal(ep.host, "::1");
+	assert_int_equal(endpoint_parse_address("vsock:0", &ep, &err), -EINVAL);
+	/* Not even a name that the registry has. */
+	assert_int_equal(endpoint_parse_address("vm1", &ep, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "'vm1' is no address"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -371,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_silent_server_runs_into_the_deadline),
 		cmocka_unit_test(writing_to_a_closed_peer_is_an_error_and_no_signal),
 		cmocka_unit_test(a_long_error_is_cut_and_keeps_its_code),
+		cmocka_unit_test(addresses_of_services_need_not_be_guests),
 	};
 
 	return cmocka_run_group_tests(tests, make_run_dir, remove_run_dir);

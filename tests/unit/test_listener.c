@@ -14,8 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../transport/dial.h"
 #include "../../transport/listener.h"
+#include "../../transport/target.h"
 
 static char dir[64], path[80];
 
@@ -143,6 +143,7 @@ static void a_path_that_is_another_ones_by_now_is_not_removed(void **state)
 static void paths_that_are_too_long_are_refused(void **state)
 {
 	char longer[200];
+	struct routes routes = {.uds = longer};
 	struct listener l;
 	struct error err;
 
@@ -152,9 +153,13 @@ static void paths_that_are_too_long_are_refused(void **state)
 	assert_int_equal(listener_open(&l, longer, &err), -ENAMETOOLONG);
 	assert_int_equal(listener_open(&l, "", &err), -ENAMETOOLONG);
 	longer[97] = 0;
-	assert_int_equal(dial_check(longer, &err), -ENAMETOOLONG);
+	assert_int_equal(target_check(&routes, &err), -ENAMETOOLONG);
 	longer[96] = 0;
-	assert_int_equal(dial_check(longer, &err), 0);
+	assert_int_equal(target_check(&routes, &err), 0);
+	routes = (struct routes){.uds = "v", .peers = longer};
+	assert_int_equal(target_check(&routes, &err), -ENAMETOOLONG);
+	longer[86] = 0;
+	assert_int_equal(target_check(&routes, &err), 0);
 }
 
 static void without_descriptors_a_client_is_turned_away(void **state)

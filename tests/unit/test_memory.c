@@ -161,6 +161,85 @@ static void the_top_of_the_address_space_does_not_wrap(void **state)
 	close(fd);
 }
 
+/* Regions come and go one by one, in any order. */
+static void regions_are_added_and_removed(void **state)
+{
+	struct memory_layout layout = {.size = PAGE}, other;
+	struct memory memory = {.count = 0};
+	struct iovec iov;
+	struct error err;
+	int fd = memfd(PAGE);
+
+	(void)state;
+	/* Every second page, from the middle outwards. */
+	for (size_t i = 0; i < MEMORY_REGIONS_MAX; i++) {
+		size_t at = MEMORY_REGIONS_MAX / 2 + (i % 2 ? i / 2 + 1 : -(i / 2));
+
+		layout.guest = (2 * at + 1) * PAGE;
+		layout.user = (at + 1) * 0x100000;
+		assert_int_equal(memory_add(&memory, &layout, fd, &err), 0);
+	}
+	layout.guest = layout.user = 1ULL << 40;
+	assert_int_equal(memory_add(&memory, &layout, fd, &err), -ENOSPC);
+	for (size_t at = 0; at < MEMORY_REGIONS_MAX; at++) {
+		uint64_t guest = (2 * at + 1) * PAGE;
+
+		assert_int_equal(memory_translate(&memory, guest, PAGE, &iov, 1), 1);
+		assert_ptr_equal(iov.iov_base,
+				 memory_from_user(&memory, (at + 1) * 0x100000, PAGE));
+		assert_int_equal(memory_translate(&memory, guest + PAGE, 1, &iov, 1),
+				 -EFAULT);
+		assert_int_equal(memory_translate(&memory, guest - 1, 1, &iov, 1),
+				 -EFAULT);
+	}
+	/* Only what is there goes, and the whole of it. */
+	for (size_t at = 0; at < MEMORY_REGIONS_MAX; at++) {
+		layout = (struct memory_layout){(2 * at + 1) * PAGE, PAGE,
+						(at + 1) * 0x100000, 77};
+		other = layout;
+		other.size++;
+		assert_int_equal(memory_remove(&memory, &other, &err), -ENOENT);
+		other = layout;
+		other.user++;
+		assert_int_equal(memory_remove(&memory, &other, &err), -ENOENT);
+		other = layout;
+		other.guest++;
+		assert_int_equal(memory_remove(&memory, &other, &err), -ENOENT);
+		assert_int_equal(memory_remove(&memory, &layout, &err), 0);
+		assert_int_equal(memory_remove(&memory, &layout, &err), -ENOENT);
+		assert_int_equal(memory_translate(&memory, layout.guest, 1, &iov, 1),
+				 -EFAULT);
+	}
+	assert_int_equal(memory.count, 0);
+	close(fd);
+}
+
+/* Only the region's own part of its file is mapped. */
+static void a_region_far_into_its_file_is_mapped(void **state)
+{
+	uint64_t far = 1ULL << 45;
+	struct memory_layout layout = {0x1000, PAGE, 0x50000, far + 100};
+	struct memory memory = {.count = 0};
+	struct iovec iov;
+	struct error err;
+	int fd = memfd(PAGE);
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(ftruncate(fd, (off_t)(far + 100 + PAGE)), 0);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(memory_add(&memory, &layout, fd, &err), 0);
+		layout.guest += 2 * PAGE;
+		layout.user += PAGE;
+	}
+	assert_int_equal(memory_translate(&memory, 0x1000, PAGE, &iov, 1), 1);
+	memset(iov.iov_base, 7, PAGE);
+	assert_int_equal(pread(fd, &byte, 1, (off_t)(far + 100 + PAGE - 1)), 1);
+	assert_int_equal(byte, 7);
+	memory_unmap(&memory);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +249,8 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_mapped_leaves_the_old_map),
 		cmocka_unit_test(regions_that_wrap_or_overlap_are_refused),
 		cmocka_unit_test(the_top_of_the_address_space_does_not_wrap),
+		cmocka_unit_test(regions_are_added_and_removed),
+		cmocka_unit_test(a_region_far_into_its_file_is_mapped),
 	};
 
 	return cmocka_run_group_tests_name("memory", tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include "../../transport/credit.h"
 #include "../../transport/packet.h"
 
+#define BUF_ALLOC (256u * 1024)
+
 static struct packet sample(void)
 {
 	return (struct packet){
@@ -41,6 +43,42 @@ static void the_header_has_44_bytes_little_endian(void **state)
 	assert_memory_equal(bytes, want, sizeof(want));
 }
 
+static void siblings_and_types_are_as_the_rules_say(void **state)
+{
+	static const struct {
+		uint64_t dst;
+		uint16_t type;
+		struct packet_rules rules;
+		enum packet_verdict verdict;
+	} row[] = {
+		{3, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{4294967294, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{2, 1, {9, true, false, false}, PACKET_ACCEPT},
+		{0, 1, {9, true, false, false}, PACKET_REJECT},
+		{1, 1, {9, true, false, false}, PACKET_REJECT},
+		{9, 1, {9, true, false, false}, PACKET_REJECT},
+		{4294967295, 1, {9, true, false, false}, PACKET_REJECT},
+		{3 + (1ULL << 32), 1, {9, true, false, false}, PACKET_REJECT},
+		{~0ULL, 1, {9, true, false, false}, PACKET_REJECT},
+		{2, 1, {9, false, true, false}, PACKET_REJECT},
+		{2, 2, {9, false, true, false}, PACKET_ACCEPT},
+		{2, 2, {9, false, false, true}, PACKET_REJECT},
+		{2, 3, {9, true, false, false}, PACKET_REJECT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct packet packet = {.src_cid = 9,
+					.dst_cid = row[i].dst,
+					.type = row[i].type,
+					.op = PACKET_REQUEST};
+		const char *why;
+
+		if (packet_check(&packet, &row[i].rules, 0, &why) != row[i].verdict)
+			fail_msg("row %zu", i);
+	}
+}
+
 static void every_fault_has_its_verdict(void **state)
 {
 	static const struct {
@@ -70,6 +108,8 @@ static void every_fault_has_its_verdict(void **state)
 		{9 + (1ULL << 32), 2, 0, 1, PACKET_REQUEST, PACKET_DROP},
 	};
 
+	const struct packet_rules rules = {.guest_cid = 9, .no_seqpacket = true};
+
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
 		struct packet packet = {.src_cid = row[i].src,
@@ -79,7 +119,7 @@ static void every_fault_has_its_verdict(void **state)
 					.op = row[i].op};
 		const char *why = NULL;
 
-		if (packet_check(&packet, 9, 10, &why) != row[i].verdict)
+		if (packet_check(&packet, &rules, 10, &why) != row[i].verdict)
 			fail_msg("row %zu", i);
 		assert_int_equal(why == NULL, row[i].verdict == PACKET_ACCEPT);
 	}
@@ -134,10 +174,11 @@ static void counters_wrap(void **state)
 	hear(&c, 1000, 300);
 	assert_int_equal(credit_bytes(&c), 900);
 
-	c = (struct credit){.rx_cnt = UINT32_MAX - 9,
+	c = (struct credit){.buf_alloc = BUF_ALLOC,
+			    .rx_cnt = UINT32_MAX - 9,
 			    .fwd_cnt = UINT32_MAX - 9,
 			    .told = UINT32_MAX - 9};
-	assert_true(credit_take(&c, CREDIT_BUF_ALLOC));
+	assert_true(credit_take(&c, BUF_ALLOC));
 	assert_false(credit_take(&c, 1));
 	credit_forward(&c, 10);
 	assert_int_equal(c.fwd_cnt, 0);
@@ -226,7 +267,7 @@ static void a_patient_guest_is_lent_half_as_many_packets_again(void **state)
 
 static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state)
 {
-	struct credit c = {0};
+	struct credit c = {.buf_alloc = BUF_ALLOC};
 	struct packet packet;
 	unsigned int told = 0;
 
@@ -238,15 +279,15 @@ static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state
 		if (credit_should_tell(&c)) {
 			credit_tell(&c, &packet);
 			assert_int_equal(packet.fwd_cnt, c.fwd_cnt);
-			assert_int_equal(packet.buf_alloc, CREDIT_BUF_ALLOC);
+			assert_int_equal(packet.buf_alloc, BUF_ALLOC);
 			told++;
 		}
-		assert_true(c.rx_cnt - c.told < CREDIT_BUF_ALLOC);
+		assert_true(c.rx_cnt - c.told < BUF_ALLOC);
 	}
 	assert_true(told >= 16 && told <= 32);
 	/* A full window that drains slowly: told by then at the latest. */
-	c = (struct credit){0};
-	assert_true(credit_take(&c, CREDIT_BUF_ALLOC));
+	c = (struct credit){.buf_alloc = BUF_ALLOC};
+	assert_true(credit_take(&c, BUF_ALLOC));
 	assert_false(credit_should_tell(&c));
 	credit_forward(&c, 1);
 	assert_false(credit_should_tell(&c));
@@ -254,14 +295,14 @@ static void the_guest_is_told_before_it_stalls_and_not_all_the_time(void **state
 	assert_true(credit_should_tell(&c));
 	credit_tell(&c, &packet);
 	assert_false(credit_should_tell(&c));
-	credit_forward(&c, CREDIT_BUF_ALLOC - 40001);
+	credit_forward(&c, BUF_ALLOC - 40001);
 	assert_true(credit_should_tell(&c));
 }
 
 /* Linux has no more on its way than its own socket's buffer, however small. */
 static void a_guest_with_a_small_buffer_is_told_in_time(void **state)
 {
-	struct credit c = {0};
+	struct credit c = {.buf_alloc = BUF_ALLOC};
 	struct packet packet = {.buf_alloc = 65536};
 
 	(void)state;
@@ -276,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_has_44_bytes_little_endian),
 		cmocka_unit_test(every_fault_has_its_verdict),
+		cmocka_unit_test(siblings_and_types_are_as_the_rules_say),
 		cmocka_unit_test(a_guest_with_a_small_buffer_is_told_in_time),
 		cmocka_unit_test(an_rst_goes_back_the_way_the_packet_came),
 		cmocka_unit_test(room_is_the_window_less_what_is_on_its_way),

@@ -99,7 +99,7 @@ static void expect_error(struct bench *t, uint16_t head, const char *why)
 		fail_msg("\"%s\" where \"%s\" was expected", t->err.text, why);
 	/* It stays where it is: not to be used any further, and not to be skipped. */
 	assert_true(pop(t) < 0);
-	t->ring.next_avail = t->ring.seen_avail = t->avail[1];
+	t->ring.split.next_avail = t->ring.split.seen_avail = t->avail[1];
 }
 
 static void an_empty_ring_has_no_chain(void **state)
@@ -217,10 +217,10 @@ static void the_available_index_may_not_jump(void **state)
 
 	t->avail[1] = NUM + 1;
 	assert_true(pop(t) < 0);
-	t->ring.seen_avail = 0;
+	t->ring.split.seen_avail = 0;
 	t->avail[1] = (uint16_t)-1;
 	assert_true(pop(t) < 0);
-	t->ring.seen_avail = 0;
+	t->ring.split.seen_avail = 0;
 	t->avail[1] = NUM;
 	put(t, 0, GPA, 1, 0, 0);
 	for (unsigned int i = 0; i < NUM; i++)
@@ -391,9 +391,9 @@ static void event_idx_decides_about_interrupts(void **state)
 	vring_commit(&t->ring);
 	assert_int_equal(interrupts(t, 0), 0);
 	/* Across the wrap of the index. */
-	t->ring.next_avail = t->ring.seen_avail = t->avail[1] = 0xfffe;
-	t->ring.next_used = t->ring.told_used = t->ring.signalled_at = t->used[1] =
-		0xfffe;
+	t->ring.split.next_avail = t->ring.split.seen_avail = t->avail[1] = 0xfffe;
+	t->ring.split.next_used = t->ring.split.told_used = t->ring.split.signalled_at =
+		t->used[1] = 0xfffe;
 	*used_event = 0;
 	assert_int_equal(interrupts(t, 2), 0);
 	assert_int_equal(interrupts(t, 1), 1);
@@ -444,6 +444,33 @@ static void waiting_sees_what_came_in_between(void **state)
 	assert_int_equal(t->used[2 + 4 * NUM], 1); /* avail_event */
 }
 
+/* As a restarted process does: the guest's memory says how far it came. */
+static void a_ring_is_resumed_behind_what_was_given_back(void **state)
+{
+	struct bench *t = *state;
+	uint64_t count = 0;
+
+	for (uint16_t i = 0; i < 3; i++) {
+		put(t, i, GPA, 1, 0, 0);
+		offer(t, i);
+		assert_int_equal(pop(t), 1);
+		vring_push(&t->ring, &t->chain, 0);
+		if (i == 0)
+			vring_commit(&t->ring);
+	}
+	vring_stop(&t->ring);
+	assert_int_equal(vring_position(&t->ring), 3);
+	t->ring.call_fd = eventfd(0, EFD_NONBLOCK);
+	assert_int_equal(vring_resume(&t->ring, &t->memory, 0, &t->err), 0);
+	assert_int_equal(vring_position(&t->ring), 1);
+	assert_int_equal(read(t->ring.call_fd, &count, sizeof(count)), sizeof(count));
+	for (uint16_t i = 1; i < 3; i++) {
+		assert_int_equal(pop(t), 1);
+		assert_int_equal(t->chain.head, i);
+	}
+	assert_int_equal(pop(t), 0);
+}
+
 int main(void)
 {
 #define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -469,6 +496,7 @@ int main(void)
 		t(a_long_time_without_interrupts_does_not_lose_the_next),
 		t(without_event_idx_flags_decide),
 		t(waiting_sees_what_came_in_between),
+		t(a_ring_is_resumed_behind_what_was_given_back),
 	};
 
 	return cmocka_run_group_tests_name("vring", tests, NULL, NULL);

@@ -39,6 +39,9 @@ reboot() {
 
 sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
 
+# The process of vsockd that serves the guest, below the one that holds its place.
+vsockd_worker() { xargs <"/proc/$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")/task/$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")/children"; }
+
 # Runs a script in the guest, past everything under test.
 guest() { vm run guest "$1"; }
 

@@ -7,7 +7,11 @@ load common
 bats_require_minimum_version 1.5.0
 
 setup_file() {
-	boot
+	make_registry
+	# A port that is free now, for --listen.
+	python3 -c 'import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$VMCTL_RUN_DIR/port"
+	vm up guest --kernel "$VM_KERNEL" --vsockd "--listen=22=tcp:127.0.0.1:$(cat "$VMCTL_RUN_DIR/port")"
 	# An echo on port 5002, for whoever wants one.
 	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 & echo $! >/tmp/echo'
 	eventually hybrid connect "$(sock)" 5002 </dev/null
@@ -90,7 +94,7 @@ stalls_alone() { # stalls_alone PORT
 	exec 9>"$BATS_TEST_TMPDIR/go"
 	eventually test -s "$BATS_TEST_TMPDIR/out"
 	hybrid echo "$(sock)" 5002 1000000
-	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	pid=$(vsockd_worker)
 	rss=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")
 	[ "$rss" -lt 16384 ]
 	echo >&9
@@ -122,11 +126,65 @@ stalls_alone() { # stalls_alone PORT
 }
 
 @test "two hundred connections opened and closed leave no descriptor behind" {
-	pid=$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")
+	pid=$(vsockd_worker)
 	before=$(ls "/proc/$pid/fd" | wc -l)
 	for _ in 1 2 3 4; do
 		hybrid many "$(sock)" 5002 50
 	done
 	gone() { [ "$(ls "/proc/$pid/fd" | wc -l)" -le "$before" ]; }
 	eventually gone
+}
+
+@test "messages reach the guest whole, and come back whole" {
+	guest 'vsock-messages echo 5010 >/tmp/messages 2>&1 & echo $! >/tmp/echoer'
+	eventually hybrid messages "$(sock)" 5010 1
+	expect '200 messages' "$(hybrid messages "$(sock)" 5010 200)"
+	guest 'kill $(cat /tmp/echoer)'
+}
+
+@test "the guest's messages reach the host whole, and come back whole" {
+	hybrid reflect "$(sock)" 6010 2>"$BATS_TEST_TMPDIR/err" >"$BATS_TEST_TMPDIR/out" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	expect '200 messages' "$(guest 'vsock-messages check 2 6010 200')"
+	wait $listener
+	expect '200 messages' "$(cat "$BATS_TEST_TMPDIR/out")"
+}
+
+@test "a port for streams takes no messages, nor the reverse" {
+	run hybrid messages "$(sock)" 5002 1
+	expect 3 "$status"
+	hybrid answer "$(sock)" 6011 2>"$BATS_TEST_TMPDIR/err" &
+	listener=$!
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	run guest 'vsock-messages check 2 6011 1'
+	expect_match 'reset by peer|refused' "$output"
+	kill $listener
+	wait $listener || true
+	rm -f "$(sock)_6011"
+}
+
+@test "what no socket serves is forwarded to another CID, inside a guest" {
+	guest 'modprobe vsock_loopback; vsock-forward 2>&1'
+}
+
+@test "test programs that open vsock sockets refuse to run outside a guest" {
+	run "$O/tests/vm/guest/vsock-forward"
+	expect 2 "$status"
+	expect_match 'in a test guest only' "$output"
+}
+
+@test "ssh into the guest, by the line of the manual page and by --listen" {
+	key=$BATS_TEST_TMPDIR/key
+	ssh-keygen -q -t ed25519 -N '' -f "$key"
+	guest "mkdir -p -m 700 /root/.ssh /etc/dropbear; echo '$(cat "$key.pub")' >/root/.ssh/authorized_keys"
+	guest 'socat VSOCK-LISTEN:22,fork EXEC:"dropbear -i -R -s" >/tmp/sshd.log 2>&1 & echo $! >/tmp/sshd'
+	options="-i $key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+	line=$(man_block vsockd.8 ProxyCommand | sed "s,/run/vm1/vsock.sock,$(sock),; s,^ssh ,&$options ,")
+	logs_in() { timeout 60 bash -c "$line 'uname -r; head -c 1000000 /dev/zero | sha256sum'" >"$BATS_TEST_TMPDIR/out"; }
+	eventually logs_in
+	expect "$(kernel_release; head -c 1000000 /dev/zero | sha256sum)" "$(cat "$BATS_TEST_TMPDIR/out")"
+	# shellcheck disable=SC2086 # words
+	expect hello "$(timeout 60 ssh $options -p "$(cat "$VMCTL_RUN_DIR/port")" root@127.0.0.1 echo hello)"
+	guest 'kill $(cat /tmp/sshd)'
 }

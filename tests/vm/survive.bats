@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# vsockd's worker is killed under a real guest that moves bytes: QEMU does not notice,
+# the guest's programs see their connections reset, and new ones work.
+# SURVIVE_KILLS says how often.
+
+load common
+bats_require_minimum_version 1.5.0
+
+kills=${SURVIVE_KILLS:-5}
+
+setup_file() {
+	boot
+	# An echo, and bytes without end.
+	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 &'
+	guest 'socat -U VSOCK-LISTEN:5004,fork OPEN:/dev/zero >/dev/null 2>&1 &'
+	eventually hybrid connect "$(sock)" 5002 </dev/null
+}
+teardown_file() { halt; }
+teardown() { vm check guest; }
+
+# Kills the worker once there is one, and waits for the next one.
+kill_worker() {
+	local before
+	before=$(vsockd_worker)
+	kill -"${1:-KILL}" "$before"
+	is_another() { [ -n "$(vsockd_worker)" ] && [ "$(vsockd_worker)" != "$before" ]; }
+	eventually is_another
+}
+
+@test "killed in mid-transfer, again and again" {
+	for ((i = 0; i < kills; i++)); do
+		out=$BATS_TEST_TMPDIR/out-$i
+		(echo CONNECT 5004; sleep 1000) | timeout 120 socat - "UNIX-CONNECT:$(sock)" >"$out" 2>/dev/null &
+		from=$!
+		hybrid echo "$(sock)" 5002 $((1 << 30)) >/dev/null 2>&1 &
+		echo=$!
+		moved() { [ "$(stat -c %s "$out")" -gt $((1 << 20)) ]; }
+		eventually moved
+		kill_worker
+		# Both ends see it, and new connections carry the right bytes.
+		! wait $echo
+		wait $from || true
+		rm "$out"
+		eventually hybrid echo "$(sock)" 5002 300000
+	done
+	expect "$kills" "$(grep -c 'killed by signal 9' "$VMCTL_RUN_DIR/guest/vsockd.log")"
+	# One front-end, and one only, has ever come.
+	expect 1 "$(grep -c 'a front-end has connected' "$VMCTL_RUN_DIR/guest/vsockd.log")"
+}
+
+@test "a guest program that only waits is told" {
+	(echo hello; sleep 1000) | hybrid listen "$(sock)" 6000 >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
+	guest '(socat -u VSOCK-CONNECT:2:6000 CREATE:/tmp/got; echo >/tmp/told) >/dev/null 2>&1 &'
+	eventually guest 'grep hello /tmp/got'
+	guest '[ ! -e /tmp/told ]'
+	kill_worker
+	eventually guest '[ -e /tmp/told ]'
+}
+
+@test "the agent answers afterwards" {
+	kill_worker
+	eventually vmctl ping guest
+}
+
+@test "SIGHUP puts another one in its place" {
+	before=$(vsockd_worker)
+	kill -HUP "$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")"
+	is_another() { [ -n "$(vsockd_worker)" ] && [ "$(vsockd_worker)" != "$before" ]; }
+	eventually is_another
+	eventually hybrid echo "$(sock)" 5002 300000
+}
