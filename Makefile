@@ -184,7 +184,7 @@ $(O)/tests/vm/guest/hold-pages $(O)/tests/vm/guest/vsock-messages: %: %.o
 
 $(O)/tests/vm/guest/vsock-forward: $(O)/tests/vm/guest/vsock-forward.o $(O)/libtransport.a $(O)/libproto.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c libseccomp)
 
 # kbuild writes beside the sources it is given, so it is given a copy.
 $(O)/kmod/%/upcall.ko: $$(shell find -L kmod-upcall -type f) tests/vm/build-module
