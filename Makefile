@@ -185,7 +185,7 @@ $(filter-out %/upcall-events %/vsock-forward,$(GUEST_PROGRAMS)): %: %.o
 
 $(O)/tests/vm/guest/vsock-forward: $(O)/tests/vm/guest/vsock-forward.o $(O)/libtransport.a $(O)/libproto.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs cmocka libprotobuf-c libseccomp)
 
 # kbuild writes beside the sources it is given, so it is given a copy. A newer kernel
 # may have taken the place of the cached one.

@@ -31,7 +31,7 @@ kill_worker() {
 @test "killed in mid-transfer, again and again" {
 	for ((i = 0; i < kills; i++)); do
 		out=$BATS_TEST_TMPDIR/out-$i
-		(echo CONNECT 5004; sleep 1000) | timeout 120 socat - "UNIX-CONNECT:$(sock)" >"$out" 2>/dev/null &
+		hybrid connect "$(sock)" 5004 </dev/null >"$out" 2>/dev/null &
 		from=$!
 		hybrid echo "$(sock)" 5002 $((1 << 30)) >/dev/null 2>&1 &
 		echo=$!
@@ -50,13 +50,19 @@ kill_worker() {
 }
 
 @test "a guest program that only waits is told" {
-	(echo hello; sleep 1000) | hybrid listen "$(sock)" 6000 >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+	mkfifo "$BATS_TEST_TMPDIR/words"
+	hybrid listen "$(sock)" 6000 <"$BATS_TEST_TMPDIR/words" >/dev/null 2>"$BATS_TEST_TMPDIR/err" &
+	listener=$!
+	exec 9>"$BATS_TEST_TMPDIR/words"
+	echo hello >&9
 	eventually grep -q listening "$BATS_TEST_TMPDIR/err"
 	guest '(socat -u VSOCK-CONNECT:2:6000 CREATE:/tmp/got; echo >/tmp/told) >/dev/null 2>&1 &'
 	eventually guest 'grep hello /tmp/got'
 	guest '[ ! -e /tmp/told ]'
 	kill_worker
 	eventually guest '[ -e /tmp/told ]'
+	exec 9>&-
+	wait $listener || true
 }
 
 @test "the agent answers afterwards" {
