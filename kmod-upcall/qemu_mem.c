@@ -83,8 +83,12 @@ bool qemu_mem_place(struct resource *place)
 	/* Above what 32 bits reach (QEMU's pc_memory_init()). */
 	if (place_end <= SZ_4G)
 		return false;
-	*place = (struct resource)DEFINE_RES_MEM_NAMED(SZ_4G, place_end - SZ_4G,
-						       KBUILD_MODNAME);
+	*place = (struct resource){
+		.start = SZ_4G,
+		.end = place_end - 1,
+		.flags = IORESOURCE_MEM,
+		.name = KBUILD_MODNAME,
+	};
 	return true;
 }
 
