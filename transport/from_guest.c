@@ -66,8 +66,11 @@ static bool turn_down(struct device *dev, const struct packet *packet,
 	else
 		conn = conn_table_find(&dev->conns, packet->dst_cid, packet->dst_port,
 				       packet->src_port);
-	if (verdict == PACKET_REJECT && !conn && !queue_reset(dev, packet))
-		return false;
+	if (verdict == PACKET_REJECT && !conn) {
+		if (!queue_reset(dev, packet))
+			return false;
+		dev->conns.common.stats.resets[RESET_PROTOCOL]++;
+	}
 	log_limited(
 		LOG_LEVEL_WARNING,
 		"a packet (%s) from port %u of CID %llu to port %u of CID %llu is %s: "
