@@ -24,7 +24,8 @@ enum family {
 
 /* The names are documented, in vsockd(8). */
 static const struct figure families[] = {
-	[UPTIME] = {"uptime_seconds", NULL, NULL, "Since this process began", false, 0},
+	[UPTIME] = {"uptime_seconds", NULL, NULL, "Seconds since this process began",
+		    false, 0},
 	[RESTARTS] = {"restarts", NULL, NULL,
 		      "Processes that served this device before this one", true, 0},
 	[FRONT_END] = {"front_end_connected", NULL, NULL,
@@ -32,14 +33,15 @@ static const struct figure families[] = {
 	[DRIVER] = {"driver_up", NULL, NULL, "Whether the guest's driver can be served",
 		    false, 0},
 	[CONNECTIONS] = {"connections", NULL, NULL,
-			 "Those there are, in whichever state", false, 0},
+			 "Connections there are, in whichever state", false, 0},
 	[CONNECTIONS_MAX] = {"connections_max", NULL, NULL,
-			     "Those there may be at once", false, 0},
-	[ASKED] = {"connections_asked", "by", NULL, "Those that were tried", true, 0},
-	[OPENED] = {"connections_opened", NULL, NULL,
-		    "Of those that were tried, those that came to be", true, 0},
+			     "Connections there may be at once", false, 0},
+	[ASKED] = {"connections_asked", "by", NULL, "Connections that were tried", true,
+		   0},
+	[OPENED] = {"connections_opened", NULL, NULL, "Connections that came to be",
+		    true, 0},
 	[REFUSED] = {"connections_refused", NULL, NULL,
-		     "Of those that were tried, those that did not", true, 0},
+		     "Connections that were tried and did not come to be", true, 0},
 	[PACKETS] = {"packets", "direction", NULL, "Packets with data", true, 0},
 	[BYTES] = {"bytes", "direction", NULL, "Bytes of data", true, 0},
 	[RESETS] = {"resets", "reason", NULL,
@@ -52,10 +54,10 @@ static const struct figure families[] = {
 			    "Times that a limit took effect", true, 0},
 	[BACKLOG] = {"backlog_bytes", NULL, NULL,
 		     "Bytes that are held until their receiver takes them", false, 0},
-	[MEMORY] = {"backlog_memory_bytes", NULL, NULL, "The memory behind these",
-		    false, 0},
-	[MEMORY_MAX] = {"backlog_memory_max_bytes", NULL, NULL, "What that may be",
-			false, 0},
+	[MEMORY] = {"backlog_memory_bytes", NULL, NULL,
+		    "Memory behind the bytes that are held", false, 0},
+	[MEMORY_MAX] = {"backlog_memory_max_bytes", NULL, NULL,
+			"Memory that there may be behind them", false, 0},
 };
 
 struct list {
