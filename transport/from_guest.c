@@ -44,8 +44,11 @@ static bool on_request(struct device *dev, const struct packet *packet)
 	dev->conns.common.stats.asked_by_guest++;
 	if (!bucket_ready(&dev->connects, dev->now)) {
 		log_limited(LOG_LEVEL_WARNING,
-			    "the guest connects too often: one more is refused; "
-			    "--connect-rate allows more");
+			    "connection " CONN_NAME
+			    " is refused, the guest connects too often; "
+			    "--connect-rate allows more",
+			    (uint32_t)packet->dst_cid, packet->dst_port,
+			    dev->routes->guest_cid, packet->src_port);
 		return refuse(dev, packet, RESET_CONNECT_RATE);
 	}
 	bucket_take(&dev->connects, 1);

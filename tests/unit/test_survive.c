@@ -320,6 +320,7 @@ static void the_control_socket_outlives_the_worker(void **state)
 		/* Who asks in between waits for the next worker, and has an answer. */
 		assert_int_equal(control_stat(g, "restarts"), before + i + 1);
 		assert_int_equal(control_stat(g, "front_end_connected"), 1);
+		assert_int_equal(control_stat(g, "resets restart"), 1);
 		assert_int_equal(control_stat(g, "connections"), 0);
 	}
 }
