@@ -190,10 +190,14 @@ static void what_is_no_state_is_not_believed(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	add(&m, "state", memfd);
 	add(&m, "vm-1", pair[0]);
+	/* Nor is this a socket. */
+	g->control[0] = 0;
+	add(&m, "control", memfd);
 	g->front = pair[1];
 	start(g, &m);
 	wait_ready(&m);
 	assert_true(log_has(g, "what was stored is no state"));
+	assert_true(log_has(g, "\"control\" is no Unix socket that listens"));
 	hear(&m);
 	assert_int_equal(stored(&m, "vm-"), 0);
 	assert_true(front_is_closed(g));
