@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
 	{"module-status", module_status_main, "the guest's module and its counters"},
 	{"info", info_main, "what the guest is and has"},
 	{"ping", ping_main, "round trips to the guest's agent"},
+	{"vsock", vsock_main, "a VM's vsock device: vsock stats, vsock list"},
 	{"list", list_main, "the VMs of the registry and how they are"},
 	{"qemu-args", qemu_args_main, "the arguments that QEMU needs for a VM"},
 };

@@ -10,6 +10,7 @@ int hotplug_cpu_main(int argc, char **argv);
 int unplug_cpu_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int vsock_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int qemu_args_main(int argc, char **argv);
 int devices_main(int argc, char **argv);

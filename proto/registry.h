@@ -8,6 +8,7 @@
  *   <name>/endpoint     one line: another endpoint address ("vsock:3")
  *   <name>/qmp.sock     QEMU's QMP socket
  *   <name>/vhost.sock   the vhost-user socket between vsockd and QEMU
+ *   <name>/control.sock where vsockd says how it does
  */
 #ifndef PROTO_REGISTRY_H
 #define PROTO_REGISTRY_H

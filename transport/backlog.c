@@ -44,6 +44,14 @@ static int grow(struct backlog *backlog, size_t need)
 	return 0;
 }
 
+/* So many bytes came, or went. */
+static void tally(struct backlog *backlog, size_t came, size_t went)
+{
+	backlog->len += came - went;
+	if (!backlog->apart)
+		backlog->pool->held += came - went;
+}
+
 int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 		size_t offset, size_t len)
 {
@@ -59,7 +67,7 @@ int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
 	first = backlog->size - end < len ? backlog->size - end : len;
 	iov_read(iov, count, offset, backlog->data + end, first);
 	iov_read(iov, count, offset + first, backlog->data, len - first);
-	backlog->len += len;
+	tally(backlog, len, 0);
 	return 0;
 }
 
@@ -85,7 +93,7 @@ void backlog_consume(struct backlog *backlog, size_t len)
 		return;
 	}
 	backlog->start = (backlog->start + len) & (backlog->size - 1);
-	backlog->len -= len;
+	tally(backlog, 0, len);
 }
 
 void backlog_cut(struct backlog *backlog, size_t len)
@@ -93,7 +101,7 @@ void backlog_cut(struct backlog *backlog, size_t len)
 	if (len >= backlog->len)
 		backlog_clear(backlog);
 	else
-		backlog->len -= len;
+		tally(backlog, 0, len);
 }
 
 static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
@@ -170,7 +178,9 @@ void backlog_clear(struct backlog *backlog)
 		return;
 	free(backlog->data);
 	backlog->pool->used -= backlog->size;
-	*backlog = (struct backlog){.pool = backlog->pool, .wide = backlog->wide};
+	tally(backlog, 0, backlog->len);
+	*backlog = (struct backlog){
+		.pool = backlog->pool, .wide = backlog->wide, .apart = backlog->apart};
 }
 
 void backlog_end(struct backlog *backlog)

@@ -15,6 +15,7 @@
 /* What all backlogs of a device have together. */
 struct backlog_pool {
 	size_t used, max; /* bytes of memory */
+	size_t held;	  /* bytes in it, of those that do not count apart */
 	size_t wide;	  /* bytes that widened sockets may hold, in the kernel */
 };
 
@@ -26,6 +27,7 @@ struct backlog {
 	size_t start;
 	size_t len; /* bytes held */
 	bool wide;  /* its socket holds more than others */
+	bool apart; /* what it holds is not the guest's or the host program's */
 };
 
 /*

@@ -56,14 +56,13 @@ static void count_reset(struct conn *conn, enum reset_reason reason)
 void conn_reset(struct conn *conn, enum reset_reason reason, const char *why)
 {
 	count_reset(conn, reason);
-	log_debug("connection %u-%u is reset: %s", conn->host_port, conn->guest_port,
-		  why);
+	log_debug("connection " CONN_NAME " is reset: %s", CONN_NAME_ARGS(conn), why);
 	if (conn->backlog.len)
-		log_limited(
-			LOG_LEVEL_WARNING,
-			"connection %u-%u: %zu bytes from the guest are lost, since "
-			"it is reset: %s",
-			conn->host_port, conn->guest_port, conn->backlog.len, why);
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection " CONN_NAME
+			    ": %zu bytes from the guest are lost, since "
+			    "it is reset: %s",
+			    CONN_NAME_ARGS(conn), conn->backlog.len, why);
 	end(conn);
 }
 
@@ -79,10 +78,10 @@ static void tell_shutdown(struct conn *conn, uint8_t flags)
 static void lose_reader(struct conn *conn)
 {
 	if (conn->backlog.len)
-		log_debug(
-			"connection %u-%u: the host program closed and left %zu bytes "
-			"from the guest",
-			conn->host_port, conn->guest_port, conn->backlog.len);
+		log_debug("connection " CONN_NAME
+			  ": the host program closed and left %zu bytes "
+			  "from the guest",
+			  CONN_NAME_ARGS(conn), conn->backlog.len);
 	/* Else a guest that waits for room would never try, and learn it, again. */
 	conn->credit.fwd_cnt = conn->credit.rx_cnt;
 	conn->credit.kept = 0;
@@ -135,8 +134,10 @@ static void settle(struct conn *conn, uint64_t now)
 	if ((conn->guest_shut & PACKET_SHUT_RCV) && !conn->rd_shut)
 		refuse_bytes(conn);
 	if (conn->guest_shut == PACKET_SHUT_BOTH) {
-		if (!conn_owes(conn))
-			end(conn);
+		if (conn_owes(conn))
+			return;
+		log_debug("connection " CONN_NAME " is closed", CONN_NAME_ARGS(conn));
+		end(conn);
 		return;
 	}
 	if (conn->wr_shut && (conn->host_shut & PACKET_SHUT_SEND))
@@ -222,8 +223,10 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 
 static void on_rst(struct conn *conn)
 {
-	log_debug("connection %u-%u: the guest %s", conn->host_port, conn->guest_port,
-		  conn->state == CONN_REQUESTED ? "refuses" : "has reset it");
+	log_debug("connection " CONN_NAME ": the guest %s", CONN_NAME_ARGS(conn),
+		  conn->state == CONN_REQUESTED ? "refuses"
+		  : conn->closing		? "has closed it"
+						: "has reset it");
 	if (conn->state == CONN_REQUESTED)
 		count_reset(conn, RESET_GUEST_REFUSED);
 	else if (!conn->closing)
@@ -393,9 +396,9 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 		break;
 	case CONN_REQUESTED:
 		log_limited(LOG_LEVEL_WARNING,
-			    "connection %u-%u: the guest did not answer within %d s",
-			    conn->host_port, conn->guest_port,
-			    CONN_REQUEST_TIMEOUT / 1000);
+			    "connection " CONN_NAME
+			    ": the guest did not answer within %d s",
+			    CONN_NAME_ARGS(conn), CONN_REQUEST_TIMEOUT / 1000);
 		conn_reset(conn, RESET_GUEST_SILENT, "the guest did not answer");
 		break;
 	case CONN_DIALLING:
@@ -404,8 +407,9 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 		break;
 	case CONN_GREETING:
 		log_limited(LOG_LEVEL_WARNING,
-			    "connection %u-%u: CID %u did not answer within %d s",
-			    conn->host_port, conn->guest_port, conn->peer_cid,
+			    "connection " CONN_NAME
+			    ": CID %u did not answer within %d s",
+			    CONN_NAME_ARGS(conn), conn->peer_cid,
 			    CONN_GREET_TIMEOUT / 1000);
 		conn_reset(conn, RESET_HOST_REFUSED, "the sibling did not answer");
 		break;
@@ -431,12 +435,14 @@ void conn_on_timeout(struct conn *conn, uint64_t now)
 
 void conn_drop(struct conn *conn)
 {
+	if (conn->state < CONN_OPEN)
+		conn->common->stats.refused++;
 	flush_backlog(conn);
 	if (conn->backlog.len)
-		log_limited(
-			LOG_LEVEL_WARNING,
-			"connection %u-%u: %zu bytes from the guest are lost, since "
-			"the host program did not read them in time",
-			conn->host_port, conn->guest_port, conn->backlog.len);
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection " CONN_NAME
+			    ": %zu bytes from the guest are lost, since "
+			    "the host program did not read them in time",
+			    CONN_NAME_ARGS(conn), conn->backlog.len);
 	conn_die(conn);
 }

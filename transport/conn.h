@@ -59,6 +59,12 @@ enum {
 	CONN_ASK_MAX = 1000,
 };
 
+/* A connection in the log: "<cid>:<port>-<cid>:<port>", the guest's end last. */
+#define CONN_NAME "%u:%u-%u:%u"
+#define CONN_NAME_ARGS(conn)                                            \
+	(conn)->peer_cid, (conn)->host_port, (conn)->common->guest_cid, \
+		(conn)->guest_port
+
 /* Of conn.want. */
 #define CONN_WANT(op) (1u << (op))
 
@@ -66,6 +72,7 @@ enum {
 struct conn_common {
 	struct backlog_pool buffers;
 	struct stats stats;
+	uint32_t guest_cid;
 };
 
 struct conn {
@@ -100,6 +107,7 @@ struct conn {
 	uint8_t guest_shut; /* PACKET_SHUT_* that the guest has said */
 	uint8_t host_shut;  /* those that the guest was, or will be, told */
 	uint16_t ask_wait;  /* ms until the next unprompted question */
+	uint64_t began;	    /* loop_now() when it was asked for */
 	uint64_t deadline;  /* loop_now() at which conn_on_timeout() is due; 0: never */
 	uint8_t choice;	    /* of CONN_DIALLING: which of the target's is tried */
 	uint64_t give_up; /* of CONN_DIALLING: end of waiting for a place in a queue */

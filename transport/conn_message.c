@@ -7,8 +7,8 @@
 
 void conn_refuse_message(struct conn *conn, const char *why)
 {
-	log_limited(LOG_LEVEL_WARNING, "connection %u-%u is reset: %s", conn->host_port,
-		    conn->guest_port, why);
+	log_limited(LOG_LEVEL_WARNING, "connection " CONN_NAME " is reset: %s",
+		    CONN_NAME_ARGS(conn), why);
 	conn_reset(conn, RESET_MESSAGE, why);
 }
 
@@ -22,9 +22,10 @@ void conn_cut_message(struct conn *conn)
 	conn->credit.kept = 0;
 	credit_forward(&conn->credit, bytes);
 	log_limited(LOG_LEVEL_WARNING,
-		    "connection %u-%u: the guest left a message without its end, %u "
+		    "connection " CONN_NAME
+		    ": the guest left a message without its end, %u "
 		    "bytes of it are dropped",
-		    conn->host_port, conn->guest_port, bytes);
+		    CONN_NAME_ARGS(conn), bytes);
 }
 
 void conn_take_message(struct conn *conn, const struct packet *packet,

@@ -15,8 +15,7 @@ SANDBOX_CALLS("recvfrom", "sendto");
 /* The guest is to be asked; what follows in the socket is for it. */
 static void ask(struct conn *conn, uint64_t now)
 {
-	log_debug("connection %u-%u: asking the guest", conn->host_port,
-		  conn->guest_port);
+	log_debug("connection " CONN_NAME ": asking the guest", CONN_NAME_ARGS(conn));
 	conn->readable = true;
 	conn->state = CONN_REQUESTED;
 	conn->want = CONN_WANT(PACKET_REQUEST);
@@ -25,7 +24,6 @@ static void ask(struct conn *conn, uint64_t now)
 
 void conn_accept(struct conn *conn, int fd, enum conn_origin origin, uint64_t now)
 {
-	conn->common->stats.asked_by_host++;
 	conn->fd = fd;
 	conn->origin = origin;
 	conn->batch = CONN_BATCH_MAX;
@@ -64,6 +62,7 @@ void conn_dialled(struct conn *conn, int fd)
 	conn->state = CONN_OPEN;
 	conn->common->stats.opened++;
 	conn->want |= CONN_WANT(PACKET_RESPONSE);
+	log_debug("connection " CONN_NAME " is open", CONN_NAME_ARGS(conn));
 }
 
 void conn_greet(struct conn *conn, int fd, uint32_t guest_cid, uint64_t now)
@@ -174,7 +173,7 @@ void conn_open_on_response(struct conn *conn)
 	conn->state = CONN_OPEN;
 	conn->common->stats.opened++;
 	conn->deadline = 0;
-	log_debug("connection %u-%u is open", conn->host_port, conn->guest_port);
+	log_debug("connection " CONN_NAME " is open", CONN_NAME_ARGS(conn));
 	if (conn->origin == ORIGIN_MAP)
 		return;
 	n = backlog_send(&conn->backlog, conn->fd, &iov, 1, iov.iov_len);

@@ -8,8 +8,8 @@ enum {
 	UPDATE_MIN = 32 * 1024,
 };
 
-/* Bytes sent that the guest has not consumed; 0 if it claims more than was sent. */
-static uint32_t in_flight(const struct credit *credit)
+/* 0 if the guest claims more than was sent. */
+uint32_t credit_in_flight(const struct credit *credit)
 {
 	int32_t bytes = (int32_t)(credit->tx_cnt - credit->peer_fwd_cnt);
 
@@ -55,10 +55,15 @@ void credit_tell(struct credit *credit, struct packet *packet)
 
 uint32_t credit_bytes(const struct credit *credit)
 {
-	uint32_t used = in_flight(credit);
+	uint32_t used = credit_in_flight(credit);
 
 	/* The guest may have made its window smaller than what is on its way. */
 	return used < credit->peer_buf_alloc ? credit->peer_buf_alloc - used : 0;
+}
+
+uint32_t credit_of_guest(const struct credit *credit)
+{
+	return credit->buf_alloc - (credit->rx_cnt - credit->fwd_cnt);
 }
 
 void credit_lend(struct credit *credit)

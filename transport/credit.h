@@ -57,6 +57,12 @@ void credit_tell(struct credit *credit, struct packet *packet);
 uint32_t credit_bytes(const struct credit *credit);
 uint32_t credit_packets(const struct credit *credit);
 
+/* Bytes on their way that the guest is not known to have consumed. */
+uint32_t credit_in_flight(const struct credit *credit);
+
+/* Bytes that the guest may send now. */
+uint32_t credit_of_guest(const struct credit *credit);
+
 /* The guest has not moved for a while: one packet more, within bounds. */
 void credit_lend(struct credit *credit);
 

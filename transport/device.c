@@ -160,7 +160,10 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 	dev->bounce = malloc(MESSAGES_LONGEST);
 	if (!dev->bounce)
 		return -ENOMEM;
-	return conn_table_init(&dev->conns, limits);
+	if (conn_table_init(&dev->conns, limits) < 0)
+		return -ENOMEM;
+	dev->conns.common.guest_cid = routes->guest_cid;
+	return 0;
 }
 
 void device_detach(struct device *dev)
@@ -351,8 +354,10 @@ struct conn *device_new_conn(struct device *dev, uint16_t type)
 			conn = NULL;
 		}
 	}
-	if (conn)
+	if (conn) {
 		conn->type = type;
+		conn->began = dev->now;
+	}
 	if (!conn && count >= dev->conns.max) {
 		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
 		log_limited(LOG_LEVEL_WARNING,

@@ -85,7 +85,8 @@ void device_reset_lost(struct device *dev)
 	if (dev->strays)
 		return;
 	roll_told(&dev->roll);
-	while (dev->strays < DEVICE_STRAYS_MAX && roll_next_lost(&dev->roll, &name))
+	while (dev->strays < DEVICE_STRAYS_MAX && roll_next_lost(&dev->roll, &name)) {
+		dev->conns.common.stats.resets[RESET_RESTART]++;
 		dev->stray[(dev->first_stray + dev->strays++) % DEVICE_STRAYS_MAX] =
 			(struct packet){
 				.src_cid = name.peer_cid,
@@ -95,4 +96,5 @@ void device_reset_lost(struct device *dev)
 				.type = name.type,
 				.op = PACKET_RST,
 			};
+	}
 }

@@ -44,8 +44,11 @@ static bool on_request(struct device *dev, const struct packet *packet)
 	dev->conns.common.stats.asked_by_guest++;
 	if (!bucket_ready(&dev->connects, dev->now)) {
 		log_limited(LOG_LEVEL_WARNING,
-			    "the guest connects too often: one more is refused; "
-			    "--connect-rate allows more");
+			    "connection " CONN_NAME
+			    " is refused, the guest connects too often; "
+			    "--connect-rate allows more",
+			    (uint32_t)packet->dst_cid, packet->dst_port,
+			    dev->routes->guest_cid, packet->src_port);
 		return refuse(dev, packet, RESET_CONNECT_RATE);
 	}
 	bucket_take(&dev->connects, 1);
@@ -66,8 +69,11 @@ static bool turn_down(struct device *dev, const struct packet *packet,
 	else
 		conn = conn_table_find(&dev->conns, packet->dst_cid, packet->dst_port,
 				       packet->src_port);
-	if (verdict == PACKET_REJECT && !conn && !queue_reset(dev, packet))
-		return false;
+	if (verdict == PACKET_REJECT && !conn) {
+		if (!queue_reset(dev, packet))
+			return false;
+		dev->conns.common.stats.resets[RESET_PROTOCOL]++;
+	}
 	log_limited(
 		LOG_LEVEL_WARNING,
 		"a packet (%s) from port %u of CID %llu to port %u of CID %llu is %s: "

@@ -28,9 +28,12 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 		     uint32_t port)
 {
 	const char *obstacle = find_obstacle(dev, type);
+	struct stats *stats = &dev->conns.common.stats;
 	struct conn *conn;
 
+	stats->asked_by_host++;
 	if (obstacle) {
+		stats->refused++;
 		/* They come back every few milliseconds: once is enough. */
 		if (!dev->told_down)
 			log_info("a host program is turned away: %s", obstacle);

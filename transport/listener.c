@@ -181,6 +181,32 @@ int listener_open_tcp(struct listener *listener, const struct address *address,
 	return 0;
 }
 
+bool listener_take(struct listener *listener, const char *name)
+{
+	cleanup_close int fd = store_take(name);
+	struct address address = {.len = sizeof(address.of)};
+	int type = 0, listening = 0;
+	socklen_t size = sizeof(int);
+
+	if (fd < 0)
+		return false;
+	if (getsockname(fd, &address.of.any, &address.len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 ||
+	    address.of.any.sa_family != AF_UNIX || type != SOCK_STREAM || !listening ||
+	    fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
+		log_warning("the descriptor called \"%s\" is no Unix socket that "
+			    "listens for streams; it is closed",
+			    name);
+		return false;
+	}
+	begin(listener, AF_UNIX, address.of.unix_path.sun_path);
+	listener->fd = steal_fd(&fd);
+	listener->foreign = true;
+	hold_spare(listener);
+	return true;
+}
+
 void listener_leave(struct listener *listener)
 {
 	listener->foreign = true;

@@ -36,6 +36,12 @@ int listener_open_unix(struct listener *listener, const char *path, int type,
 int listener_open_tcp(struct listener *listener, const struct address *address,
 		      const char *name, struct error *err);
 
+/*
+ * Takes the Unix stream socket that listens and came with this process under that
+ * name, wherever it listens. False when there is none.
+ */
+bool listener_take(struct listener *listener, const char *name);
+
 /* Closes it and removes the path, if it is still the one that was made. */
 void listener_close(struct listener *listener);
 

@@ -17,6 +17,8 @@ enum loop_type {
 	LOOP_KICK,	     /* id: ring index */
 	LOOP_DOOR,	     /* id: number of the door */
 	LOOP_CONN,	     /* id: that of the connection */
+	LOOP_CONTROL,	     /* where those connect who ask how it goes */
+	LOOP_CONTROL_CLIENT, /* id: that of the client */
 	LOOP_TYPES,
 };
 

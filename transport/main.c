@@ -54,6 +54,7 @@ static const char usage[] =
 	"                     the guest's connections to PORT of the host go there\n"
 	"  --forward vsock:CID\n"
 	"                     those that lead nowhere go to that CID's port\n"
+	"  --control PATH     Unix socket for those who ask how it goes (vmctl vsock)\n"
 	"  --privileged-group GROUP\n"
 	"                     host programs of that group, besides those of root, have "
 	"a\n"
@@ -82,6 +83,7 @@ enum option_id {
 	OPT_VHOST_USER,
 	OPT_UDS,
 	OPT_PEERS,
+	OPT_CONTROL,
 	OPT_LISTEN,
 	OPT_CONNECT,
 	OPT_FORWARD,
@@ -105,6 +107,7 @@ static const struct option long_options[] = {
 	{"vhost-user", required_argument, NULL, OPT_VHOST_USER},
 	{"uds", required_argument, NULL, OPT_UDS},
 	{"peers", required_argument, NULL, OPT_PEERS},
+	{"control", required_argument, NULL, OPT_CONTROL},
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"connect", required_argument, NULL, OPT_CONNECT},
 	{"forward", required_argument, NULL, OPT_FORWARD},
@@ -282,6 +285,9 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 		case OPT_UDS:
 			options->uds = optarg;
 			break;
+		case OPT_CONTROL:
+			options->control = optarg;
+			break;
 		case OPT_PRIVILEGED_GROUP:
 			options->privileged_group = parse_group(optarg);
 			break;
@@ -319,6 +325,9 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 		refuse("--cid, --vhost-user and --uds are all needed");
 	if (!strcmp(options->vhost_user, options->uds))
 		refuse("--vhost-user and --uds must be two paths");
+	if (options->control && (!strcmp(options->control, options->uds) ||
+				 !strcmp(options->control, options->vhost_user)))
+		refuse("--control must be a path of its own");
 	return verbose;
 }
 

@@ -22,6 +22,7 @@ struct messages *messages_new(struct backlog_pool *pool)
 
 	if (messages) {
 		messages->lengths.pool = pool;
+		messages->lengths.apart = true;
 		messages->rest.pool = pool;
 	}
 	return messages;

@@ -17,6 +17,7 @@ SANDBOX_CALLS("close", "getsockopt");
 /* Who is to be reached. */
 struct call {
 	uint32_t peer_cid, port;
+	uint32_t guest_port;
 	uint16_t type;
 };
 
@@ -28,15 +29,19 @@ static void say_refused(struct device *dev, const struct call *call,
 	target_describe(dev->routes, call->peer_cid, call->port, call->type, choice,
 			where);
 	if (error == -ENOENT || error == -ECONNREFUSED || error == -ECONNRESET)
-		log_debug("the guest asks for port %u of CID %u: nobody listens on %s",
-			  call->port, call->peer_cid, where);
+		log_debug("connection " CONN_NAME ": nobody listens on %s",
+			  call->peer_cid, call->port, dev->routes->guest_cid,
+			  call->guest_port, where);
 	else if (error == -EPROTOTYPE)
-		log_debug("the guest asks for port %u of CID %u: %s does not take %s",
-			  call->port, call->peer_cid, where,
+		log_debug("connection " CONN_NAME ": %s does not take %s",
+			  call->peer_cid, call->port, dev->routes->guest_cid,
+			  call->guest_port, where,
 			  call->type == PACKET_SEQPACKET ? "messages" : "streams");
 	else
-		log_limited(LOG_LEVEL_WARNING, "cannot connect to %s: %s", where,
-			    strerror(-error));
+		log_limited(LOG_LEVEL_WARNING,
+			    "connection " CONN_NAME ": cannot connect to %s: %s",
+			    call->peer_cid, call->port, dev->routes->guest_cid,
+			    call->guest_port, where, strerror(-error));
 }
 
 /*
@@ -85,7 +90,7 @@ int outgoing_begin(struct device *dev, const struct packet *request,
 		   enum reset_reason *reason)
 {
 	const struct call call = {(uint32_t)request->dst_cid, request->dst_port,
-				  request->type};
+				  request->src_port, request->type};
 	bool pending = false;
 	struct conn *conn;
 	uint8_t choice = 0;
@@ -103,8 +108,8 @@ int outgoing_begin(struct device *dev, const struct packet *request,
 	}
 	conn_request(conn, request, dev->now);
 	conn->choice = choice;
-	log_debug("connection %u-%u: the guest has asked CID %u for it",
-		  conn->host_port, conn->guest_port, conn->peer_cid);
+	log_debug("connection " CONN_NAME ": the guest has asked for it",
+		  CONN_NAME_ARGS(conn));
 	take(dev, conn, fd, pending);
 	device_settle(dev, conn);
 	return 0;
@@ -113,7 +118,8 @@ int outgoing_begin(struct device *dev, const struct packet *request,
 /* The socket that was to be connected is no use: the next choice's turn. */
 static void try_next(struct device *dev, struct conn *conn, int error)
 {
-	const struct call call = {conn->peer_cid, conn->host_port, conn->type};
+	const struct call call = {conn->peer_cid, conn->host_port, conn->guest_port,
+				  conn->type};
 	bool pending = false;
 	int fd = error;
 
@@ -150,7 +156,8 @@ void outgoing_on_socket(struct device *dev, struct conn *conn, uint32_t events)
 /* The queue of whoever listens was full: another try. */
 static void retry(struct device *dev, struct conn *conn)
 {
-	const struct call call = {conn->peer_cid, conn->host_port, conn->type};
+	const struct call call = {conn->peer_cid, conn->host_port, conn->guest_port,
+				  conn->type};
 	bool pending = false;
 	int fd = dial(dev, &call, &conn->choice, &pending);
 

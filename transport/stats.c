@@ -16,6 +16,7 @@ static const char *const names[RESET_REASONS] = {
 	[RESET_BUFFER_TOTAL] = "buffer_total",
 	[RESET_NO_MEMORY] = "no_memory",
 	[RESET_MESSAGE] = "message",
+	[RESET_RESTART] = "restart",
 };
 
 const char *reset_reason_name(enum reset_reason reason)

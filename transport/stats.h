@@ -24,6 +24,7 @@ enum reset_reason {
 	RESET_BUFFER_TOTAL,
 	RESET_NO_MEMORY,
 	RESET_MESSAGE, /* a message is longer than the other side can take */
+	RESET_RESTART, /* it ended with the process before this one */
 	RESET_REASONS,
 };
 

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "device.h"
 #include "door.h"
 #include "listener.h"
@@ -27,7 +28,7 @@ SANDBOX_CALLS("read", "write", "close", "exit_group");
 
 enum {
 	/* Beside connections: what a front-end brings along, and our own. */
-	FILES_BESIDE = 64,
+	FILES_BESIDE = 80,
 };
 
 struct vsockd {
@@ -35,6 +36,7 @@ struct vsockd {
 	int signal_fd;
 	struct listener front;
 	struct doors doors;
+	struct control control;
 	struct routes routes;
 	bool stop;
 	bool leave; /* everything, to the next process */
@@ -105,11 +107,23 @@ static void on_conn(struct vsockd *d, const struct loop_event *ev)
 	device_on_conn(&d->device, ev->id, ev->events);
 }
 
+static void on_control(struct vsockd *d, const struct loop_event *ev)
+{
+	(void)ev;
+	control_accept(&d->control, &d->device);
+}
+
+static void on_control_client(struct vsockd *d, const struct loop_event *ev)
+{
+	control_on_client(&d->control, ev->id, &d->device);
+}
+
 static void (*const handlers[LOOP_TYPES])(struct vsockd *,
 					  const struct loop_event *) = {
-	[LOOP_SIGNAL] = on_signal, [LOOP_FRONT_LISTENER] = on_front_listener,
-	[LOOP_FRONT] = on_front,   [LOOP_KICK] = on_kick,
-	[LOOP_DOOR] = on_door,	   [LOOP_CONN] = on_conn,
+	[LOOP_SIGNAL] = on_signal,   [LOOP_FRONT_LISTENER] = on_front_listener,
+	[LOOP_FRONT] = on_front,     [LOOP_KICK] = on_kick,
+	[LOOP_DOOR] = on_door,	     [LOOP_CONN] = on_conn,
+	[LOOP_CONTROL] = on_control, [LOOP_CONTROL_CLIENT] = on_control_client,
 };
 
 static void raise_file_limit(uint32_t connections)
@@ -226,6 +240,9 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 	ret = listener_open(&d->front, options->vhost_user, err);
 	if (ret < 0)
 		return ret;
+	ret = control_open(&d->control, options->control, &d->loop, err);
+	if (ret < 0)
+		return ret;
 	ret = watch(d, d->signal_fd, LOOP_SIGNAL, err);
 	if (ret == 0)
 		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
@@ -242,7 +259,8 @@ static int timeout_of(const struct vsockd *d, bool more)
 		return 0;
 	return loop_sooner(
 		loop_sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
-		device_timeout(&d->device));
+		loop_sooner(control_timeout(&d->control, d->device.now),
+			    device_timeout(&d->device)));
 }
 
 /*
@@ -279,6 +297,7 @@ static int serve(struct vsockd *d, struct error *err)
 			if (events[i].type < LOOP_TYPES && handlers[events[i].type])
 				handlers[events[i].type](d, &events[i]);
 		}
+		control_run(&d->control, d->device.now);
 		ret = doors_run(&d->doors, err);
 		if (ret < 0)
 			return ret;
@@ -293,6 +312,7 @@ static void leave(struct vsockd *d)
 	device_leave(&d->device);
 	listener_leave(&d->front);
 	doors_leave(&d->doors);
+	control_leave(&d->control);
 }
 
 static void show_map(struct sandbox *sandbox, const struct map *map)
@@ -325,6 +345,8 @@ static void open_sandbox(struct vsockd *d, const struct vsockd_options *options)
 		 options->peers ? options->peers : "");
 	if (options->peers)
 		sandbox->path[sandbox->paths++] = d->any_peer;
+	if (options->control)
+		sandbox->path[sandbox->paths++] = options->control;
 	for (size_t i = 0; i < 2; i++) {
 		for (size_t j = 0; j < maps[i]->count; j++)
 			show_map(sandbox, &maps[i]->map[j]);
@@ -341,6 +363,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	d->signal_fd = -1;
 	d->front.fd = -1;
 	d->state.fd = -1;
+	control_init(&d->control);
 	d->routes = (struct routes){
 		.guest_cid = options->cid,
 		.uds = options->uds,
@@ -384,6 +407,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 	state_close(&d->state);
 	listener_close(&d->front);
 	doors_close(&d->doors);
+	control_close(&d->control);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 	loop_free(&d->loop);

@@ -19,6 +19,7 @@ struct vsockd_options {
 	const char *vhost_user; /* where the front-end connects */
 	const char *uds;	/* where host programs connect */
 	const char *peers;	/* directory of the guests' sockets, or NULL */
+	const char *control;	/* where those connect who ask how it goes, or NULL */
 	struct maps listen, connect;
 	uint32_t forward_cid;	/* or 0 */
 	gid_t privileged_group; /* or PEER_NO_GROUP */

@@ -86,7 +86,7 @@ struct fake_ring {
 };
 
 struct guest {
-	char dir[64], vhost_user[80], uds[80], log[80];
+	char dir[64], vhost_user[80], uds[80], control[80], log[80];
 	uint32_t cid;
 	uint64_t from_cid; /* whom all packets must come from; 0: anybody */
 	pid_t pid;
@@ -222,7 +222,8 @@ static inline void front_exec(const struct guest *g)
 	snprintf(cid, sizeof(cid), "%u", g->cid);
 	snprintf(group, sizeof(group), "%d", FRONT_PRIVILEGED_GROUP);
 	execl(front_program, "vsockd", "--cid", cid, "--vhost-user", g->vhost_user,
-	      "--uds", g->uds, "--privileged-group", group, "--verbose", NULL);
+	      "--uds", g->uds, "--privileged-group", group, "--verbose",
+	      g->control[0] ? "--control" : NULL, g->control, NULL);
 	_exit(127);
 }
 
@@ -237,6 +238,7 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 	assert_int_equal(front_uid ? chown(g->dir, front_uid, front_uid) : 0, 0);
 	snprintf(g->vhost_user, sizeof(g->vhost_user), "%s/vu", g->dir);
 	snprintf(g->uds, sizeof(g->uds), "%s/v", g->dir);
+	snprintf(g->control, sizeof(g->control), "%s/c", g->dir);
 	snprintf(g->log, sizeof(g->log), "%s/log", g->dir);
 	g->cid = options.cid ? options.cid : GUEST_CID;
 	g->from_cid = PACKET_HOST_CID;
@@ -269,6 +271,7 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 			options.limits = (struct limits)LIMITS_DEFAULT;
 		options.vhost_user = g->vhost_user;
 		options.uds = g->uds;
+		options.control = g->control;
 		if (front_uid && (setresgid(front_uid, front_uid, front_uid) ||
 				  setresuid(front_uid, front_uid, front_uid)))
 			_exit(3);
@@ -456,9 +459,10 @@ static inline void guest_free(struct guest *g)
 		if (status)
 			run_command("tail -n 60", g->log);
 		assert_int_equal(status, 0);
-		/* It removes both sockets at the end. */
+		/* It removes its sockets at the end. */
 		assert_int_not_equal(access(g->vhost_user, F_OK), 0);
 		assert_int_not_equal(access(g->uds, F_OK), 0);
+		assert_int_not_equal(access(g->control, F_OK), 0);
 	}
 	for (int i = 0; i < 3; i++) {
 		close(g->ring[i].kick);

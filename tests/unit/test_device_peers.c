@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guests that talk to each other: two daemons that share nothing but a directory. */
+#include "fake_control.h"
 #include "fake_flow.h"
 
 enum {
@@ -145,6 +146,22 @@ static void a_guest_reaches_another_by_its_cid(void **state)
 	hear_text(s->b, CID_A, "hello");
 	say(s->b, CID_A, PACKET_RW, 7000, 1234, "world");
 	hear_text(s->a, CID_B, "world");
+}
+
+static void both_ends_are_named_in_the_log_and_in_the_list(void **state)
+{
+	struct siblings *s = *state;
+	const char *list;
+
+	join(s);
+	assert_true(log_has(s->a, "connection 43:7000-42:1234 is open"));
+	assert_true(log_has(s->b, "connection 42:1234-43:7000 is open"));
+	list = control_ask(s->a->control, "list\n");
+	assert_non_null(strstr(list, "\nstream open 42 1234 43 7000 guest "));
+	list = control_ask(s->b->control, "list\n");
+	assert_non_null(strstr(list, "\nstream open 43 7000 42 1234 peer "));
+	say(s->a, CID_B, PACKET_RST, 1234, 7000, "");
+	wait_until(log_has(s->a, "connection 43:7000-42:1234: the guest has reset"));
 }
 
 static void two_guests_send_much_at_each_other_at_once(void **state)
@@ -509,6 +526,7 @@ int main(void)
 #define two(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
 	const struct CMUnitTest tests[] = {
 		two(a_guest_reaches_another_by_its_cid),
+		two(both_ends_are_named_in_the_log_and_in_the_list),
 		two(two_guests_send_much_at_each_other_at_once),
 		two(a_half_close_reaches_the_other_guest),
 		two(a_reset_ends_the_other_guests_connection),

@@ -3,7 +3,7 @@
  * Under a service manager: this program plays systemd's part, the notify socket, the
  * descriptor store and socket activation, for a daemon that it starts again and again.
  */
-#include "fake_guest.h"
+#include "fake_control.h"
 
 #include <libgen.h>
 
@@ -13,7 +13,8 @@
 struct manager {
 	char notify[100];
 	int socket;
-	int listeners[2]; /* vhost-user's and the host programs', as a .socket unit's */
+	/* vhost-user's and the host programs', as a .socket unit's, and control's. */
+	int listeners[3];
 	struct holder_store store;
 	bool ready, watchdog;
 };
@@ -117,6 +118,8 @@ static void restarts_and_kills_go_unnoticed(void **state)
 {
 	struct guest *g = guest_without_daemon();
 	struct manager m = {.ready = false};
+	const char *answer;
+	char control[100];
 	uint32_t port;
 	int fd;
 
@@ -130,6 +133,12 @@ static void restarts_and_kills_go_unnoticed(void **state)
 		assert_int_equal(listen(m.listeners[i], 16), 0);
 		add(&m, "vsockd@vm1.socket", m.listeners[i]);
 	}
+	/* Known by its name alone. */
+	g->control[0] = 0;
+	snprintf(control, sizeof(control), "%s/asked", g->dir);
+	m.listeners[2] = make_unix(control, SOCK_STREAM);
+	assert_int_equal(listen(m.listeners[2], 16), 0);
+	add(&m, "control", m.listeners[2]);
 	start(g, &m);
 	wait_ready(&m);
 	guest_start(g);
@@ -148,6 +157,8 @@ static void restarts_and_kills_go_unnoticed(void **state)
 		assert_int_equal(access(g->uds, F_OK), 0);
 		assert_int_equal(stored(&m, "vsockd@vm1.socket"), 2);
 		assert_int_equal(stored(&m, "state"), 1);
+		answer = control_ask(control, "stats\n");
+		assert_int_equal(control_figure(answer, "restarts"), i + 1);
 	}
 	/* The message socket was not the manager's: it was made, and is kept. */
 	assert_int_equal(stored(&m, "listener-"), 1);
@@ -155,6 +166,7 @@ static void restarts_and_kills_go_unnoticed(void **state)
 	g->front = -1;
 	wait_until((hear(&m), stored(&m, "vm-") == 0));
 	end(g, SIGTERM);
+	assert_int_equal(access(control, F_OK), 0);
 	unlink(g->uds);
 	unlink(g->vhost_user);
 	close(m.socket);
@@ -178,10 +190,14 @@ static void what_is_no_state_is_not_believed(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	add(&m, "state", memfd);
 	add(&m, "vm-1", pair[0]);
+	/* Nor is this a socket. */
+	g->control[0] = 0;
+	add(&m, "control", memfd);
 	g->front = pair[1];
 	start(g, &m);
 	wait_ready(&m);
 	assert_true(log_has(g, "what was stored is no state"));
+	assert_true(log_has(g, "\"control\" is no Unix socket that listens"));
 	hear(&m);
 	assert_int_equal(stored(&m, "vm-"), 0);
 	assert_true(front_is_closed(g));

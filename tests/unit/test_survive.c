@@ -6,6 +6,7 @@
  *
  * SURVIVE_KILLS says how often (default: 100), SURVIVE_SEED repeats a run.
  */
+#include "fake_control.h"
 #include "fake_flow.h"
 
 #include <libgen.h>
@@ -302,6 +303,28 @@ static void the_event_ring_tells_of_the_reset(void **state)
 	expect_service(g);
 }
 
+static void the_control_socket_outlives_the_worker(void **state)
+{
+	struct guest *g = *state;
+	uint64_t before = control_stat(g, "restarts");
+
+	for (int i = 0; i < 5; i++) {
+		uint32_t port;
+		int fd = join_in(g, GUEST_PORT, &port);
+
+		assert_int_equal(control_stat(g, "connections"), 1);
+		kill_worker(g);
+		host_expect_closed(fd);
+		close(fd);
+		guest_expect(g, PACKET_RST, GUEST_PORT, port);
+		/* Who asks in between waits for the next worker, and has an answer. */
+		assert_int_equal(control_stat(g, "restarts"), before + i + 1);
+		assert_int_equal(control_stat(g, "front_end_connected"), 1);
+		assert_int_equal(control_stat(g, "resets restart"), 1);
+		assert_int_equal(control_stat(g, "connections"), 0);
+	}
+}
+
 static void a_reboot_after_a_kill_tells_nothing_of_before(void **state)
 {
 	struct guest *g = *state;
@@ -383,6 +406,7 @@ int main(void)
 		test_guest(killed_while_the_guest_is_paused),
 		test_guest(replaced_by_another_version),
 		test_guest(the_event_ring_tells_of_the_reset),
+		test_guest(the_control_socket_outlives_the_worker),
 		test_guest(a_reboot_after_a_kill_tells_nothing_of_before),
 		test_guest(
 			a_front_end_that_leaves_and_one_that_comes_leave_nothing_held),

@@ -108,6 +108,8 @@ run_block() {
 	run_block "$(man_block vmctl.1 'vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
 	run_block "$(man_block vmctl.1 'vmctl devices vm1')"
 	grep -q '^cpu  *3 ' "$BATS_TEST_TMPDIR/block.log"
+	run_block "$(man_block vmctl.1 'vmctl vsock list vm1')"
+	grep -q '^TYPE ' "$BATS_TEST_TMPDIR/block.log"
 	# jq, as far as this example goes.
 	mkdir bin
 	cat >bin/jq <<'END'
