@@ -172,11 +172,14 @@ static int on_death(struct holder *h, int status, int *result, struct error *err
 
 static int reap(struct holder *h, int *result, struct error *err)
 {
-	int status;
+	int status, ret;
+	pid_t pid;
 
-	while (waitpid(-1, &status, WNOHANG) == h->worker && h->worker) {
-		int ret = on_death(h, status, result, err);
-
+	/* Others may be children of who ran this program in its own place. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != h->worker)
+			continue;
+		ret = on_death(h, status, result, err);
 		if (ret <= 0)
 			return ret;
 	}
@@ -242,6 +245,8 @@ static int prepare(struct holder *h, struct error *err)
 				 strerror(errno));
 	h->socket = sockets[0];
 	h->worker_socket = sockets[1];
+	/* Ignored, as it may have come, it would not tell of a death. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);

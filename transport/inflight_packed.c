@@ -9,7 +9,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sandbox_calls.h"
 #include "vring_inflight.h"
+
+/* qsort() asks how much memory there is. */
+SANDBOX_CALLS("sysinfo");
 
 static void in_this_order(void)
 {
@@ -39,12 +43,17 @@ static void reset(struct vring *ring)
 	ring->inflight_counter = 0;
 }
 
-static int by_counter(const void *a, const void *b, void *ring)
-{
-	uint64_t first = entry(ring, *(const uint16_t *)a)->counter,
-		 second = entry(ring, *(const uint16_t *)b)->counter;
+/* A chain in flight, and when it was taken: as read once. */
+struct taken {
+	uint64_t counter;
+	uint16_t head;
+};
 
-	return first < second ? -1 : first > second;
+static int by_counter(const void *a, const void *b)
+{
+	const struct taken *first = a, *second = b;
+
+	return first->counter < second->counter ? -1 : first->counter > second->counter;
 }
 
 /* Puts a chain's descriptors where they were. False: that cannot be. */
@@ -75,19 +84,20 @@ static int restore_all(struct vring *ring, struct error *err)
 {
 	struct vring_place place = ring->packed.used;
 	uint32_t count = 0, left = ring->num;
-	uint16_t *heads = calloc(ring->num, sizeof(*heads));
+	struct taken *taken = calloc(ring->num, sizeof(*taken));
 	bool good = true;
 
-	if (!heads)
+	if (!taken)
 		return error_set(err, -ENOMEM, "no memory for %u chains", ring->num);
 	for (uint32_t i = 0; i < ring->num; i++) {
 		if (entry(ring, (uint16_t)i)->inflight)
-			heads[count++] = (uint16_t)i;
+			taken[count++] = (struct taken){
+				entry(ring, (uint16_t)i)->counter, (uint16_t)i};
 	}
-	qsort_r(heads, count, sizeof(*heads), by_counter, ring);
+	qsort(taken, count, sizeof(*taken), by_counter);
 	for (uint32_t i = 0; good && i < count; i++)
-		good = restore(ring, heads[i], &place, &left);
-	free(heads);
+		good = restore(ring, taken[i].head, &place, &left);
+	free(taken);
 	if (good)
 		return 0;
 	return error_set(err, -EINVAL,
@@ -99,16 +109,20 @@ static int restore_all(struct vring *ring, struct error *err)
 static int take_over(struct vring *ring, struct error *err)
 {
 	struct inflight_packed *r = &ring->inflight->packed;
-	struct vring_place used = {r->old_used_idx, r->old_used_wrap_counter};
+	/* The front-end shares it: what was read is what is checked and used. */
+	struct vring_place used = {__atomic_load_n(&r->old_used_idx, __ATOMIC_RELAXED),
+				   r->old_used_wrap_counter};
+	struct vring_place next = {__atomic_load_n(&r->used_idx, __ATOMIC_RELAXED),
+				   r->used_wrap_counter};
 	uint16_t at, steps = 0;
 
-	if (used.at >= ring->num || r->used_idx >= ring->num)
+	if (used.at >= ring->num || next.at >= ring->num)
 		return error_set(err, -EINVAL, "it stands at %u of %u entries", used.at,
 				 ring->num);
-	if ((r->used_idx != used.at || r->used_wrap_counter != used.wrap) &&
+	if ((next.at != used.at || next.wrap != used.wrap) &&
 	    !vring_packed_is_available(le16toh(ring->packed.desc[used.at].flags),
 				       used.wrap)) {
-		used = (struct vring_place){r->used_idx, r->used_wrap_counter};
+		used = next;
 		r->old_free_head = r->free_head;
 	}
 	for (at = r->old_free_head; at < ring->num && steps < ring->num; steps++) {

@@ -16,7 +16,8 @@
 #include "sandbox_calls.h"
 #include "store.h"
 
-SANDBOX_CALLS("accept4", "close", "eventfd2", "lstat", "newfstatat", "unlink");
+SANDBOX_CALLS("accept4", "close", "eventfd2", "lstat", "newfstatat", "unlink",
+	      "unlinkat");
 
 enum {
 	BACKLOG = 128

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 
 enum {
-	STORE_MAX = 512, /* descriptors that may come */
+	STORE_MAX = 1024, /* descriptors that may come */
 	STORE_NAME_MAX = 64,
 };
 

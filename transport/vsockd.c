@@ -255,12 +255,14 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 
 static int timeout_of(const struct vsockd *d, bool more)
 {
+	/* However busy: the manager is to hear that this process lives. */
+	int watchdog = notify_watchdog(d->device.now);
+
 	if (more)
 		return 0;
-	return loop_sooner(
-		loop_sooner(doors_timeout(&d->doors), notify_watchdog(d->device.now)),
-		loop_sooner(control_timeout(&d->control, d->device.now),
-			    device_timeout(&d->device)));
+	return loop_sooner(loop_sooner(doors_timeout(&d->doors), watchdog),
+			   loop_sooner(control_timeout(&d->control, d->device.now),
+				       device_timeout(&d->device)));
 }
 
 /*
@@ -283,7 +285,7 @@ static bool spins(struct vsockd *d, int events)
 static int serve(struct vsockd *d, struct error *err)
 {
 	struct loop_event events[LOOP_EVENTS_MAX];
-	bool more = false;
+	bool more = true; /* what the process before this one left undone */
 	int ret;
 
 	while (!d->stop) {

@@ -10,6 +10,7 @@
 
 #include "bench.h"
 #include "instance.h"
+#include "meter.h"
 #include "stream.h"
 
 static uint64_t time_of(const void *task)
@@ -210,7 +211,7 @@ double ceiling_connects(bool line)
 		   options.cpu[line ? CPU_HOST : CPU_BACKEND]);
 	count = task_bytes(&serving);
 	time = now_ns();
-	sleep_seconds(options.seconds);
+	meter_sleep(&serving, count, options.seconds);
 	count = task_bytes(&serving) - count;
 	time = now_ns() - time;
 	task_stop(&asking);

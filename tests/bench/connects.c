@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "task.h"
 
 enum {
@@ -76,10 +77,10 @@ static double rate_of(const struct task *task)
 {
 	uint64_t count, time;
 
-	sleep_seconds(options.seconds / 5);
+	meter_sleep(task, 0, options.seconds / 5);
 	count = task_bytes(task);
 	time = now_ns();
-	sleep_seconds(options.seconds);
+	meter_sleep(task, count, options.seconds);
 	count = task_bytes(task) - count;
 	time = now_ns() - time;
 	return (double)count * 1e9 / (double)time;

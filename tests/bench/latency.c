@@ -98,10 +98,11 @@ static void run_trips(struct task *task)
 	struct trips *t = task->arg;
 	uint64_t end = now_ns() + (uint64_t)(options.seconds * 1e9), begin;
 
-	while ((begin = now_ns()) < end) {
+	do {
+		begin = now_ns();
 		trip(t);
 		latency_add(t->to, now_ns() - begin);
-	}
+	} while (now_ns() < end);
 	driver_publish(&t->inst->driver);
 }
 

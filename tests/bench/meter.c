@@ -3,16 +3,29 @@
 
 #include "bench.h"
 
+enum {
+	PATIENCE = 60 /* seconds */
+};
+
+void meter_sleep(const struct task *task, uint64_t from, double seconds)
+{
+	uint64_t begin = now_ns();
+
+	do
+		sleep_seconds(seconds);
+	while (task_bytes(task) == from && now_ns() - begin < PATIENCE * 1000000000ULL);
+}
+
 struct sample meter_run(const struct task *task, uint64_t (*cpu)(const void *),
 			const void *arg)
 {
 	uint64_t bytes, time, spent;
 
-	sleep_seconds(options.seconds / 5);
+	meter_sleep(task, 0, options.seconds / 5);
 	bytes = task_bytes(task);
 	spent = cpu(arg);
 	time = now_ns();
-	sleep_seconds(options.seconds);
+	meter_sleep(task, bytes, options.seconds);
 	time = now_ns() - time;
 	spent = cpu(arg) - spent;
 	bytes = task_bytes(task) - bytes;

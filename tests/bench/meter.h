@@ -19,4 +19,10 @@ struct sample {
 struct sample meter_run(const struct task *task, uint64_t (*cpu)(const void *),
 			const void *arg);
 
+/*
+ * Sleeps for that many seconds, and goes on for as long as the task has counted nothing
+ * beyond `from`, as on a busy machine it may for a while; at most a minute.
+ */
+void meter_sleep(const struct task *task, uint64_t from, double seconds);
+
 #endif
