@@ -448,6 +448,8 @@ bool device_run(struct device *dev)
 {
 	bool more = false;
 
+	/* What the turn before this one told the guest, it also published. */
+	roll_settle(&dev->roll);
 	if (dev->front_pending)
 		device_on_front(dev, 0);
 	run_timers(dev);

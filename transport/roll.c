@@ -25,6 +25,7 @@ bool roll_init(struct roll *roll, struct state *state)
 		else
 			roll->spare[roll->spares++] = i;
 	}
+	roll->settled = roll->spares;
 	return true;
 }
 
@@ -38,8 +39,12 @@ void roll_free(struct roll *roll)
 /* A place, or ROLL_NONE. */
 static uint32_t find_place(struct roll *roll)
 {
-	if (roll->spares)
-		return roll->spare[--roll->spares];
+	if (roll->settled) {
+		uint32_t at = roll->spare[--roll->settled];
+
+		roll->spare[roll->settled] = roll->spare[--roll->spares];
+		return at;
+	}
 	return roll->next < roll->state->conns_max ? roll->next++ : ROLL_NONE;
 }
 
@@ -68,18 +73,25 @@ void roll_remove(struct roll *roll, uint32_t at)
 {
 	if (at == ROLL_NONE || !roll->state)
 		return;
-	roll->state->conn[at].used = false;
 	if (roll->spares == roll->spares_max) {
 		size_t max = roll->spares_max ? roll->spares_max * 2 : 32;
 		uint32_t *more = realloc(roll->spare, max * sizeof(*more));
 
 		/* The place is lost for this process, and there are others. */
-		if (!more)
+		if (!more) {
+			roll->state->conn[at].used = false;
 			return;
+		}
 		roll->spare = more;
 		roll->spares_max = max;
 	}
 	roll->spare[roll->spares++] = at;
+}
+
+void roll_settle(struct roll *roll)
+{
+	while (roll->state && roll->settled < roll->spares)
+		roll->state->conn[roll->spare[roll->settled++]].used = false;
 }
 
 bool roll_has_lost(const struct roll *roll)
@@ -107,6 +119,7 @@ void roll_told(struct roll *roll)
 {
 	while (roll->lost_told < roll->lost_asked)
 		roll_remove(roll, roll->lost[roll->lost_told++]);
+	roll_settle(roll);
 }
 
 void roll_forget_lost(struct roll *roll)

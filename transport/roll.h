@@ -25,7 +25,8 @@ struct roll_name {
 struct roll {
 	struct state *state; /* NULL: nothing is noted */
 	uint32_t next;	     /* none from here on was used yet */
-	uint32_t *spare;     /* a stack of places that were */
+	uint32_t *spare;     /* places that were: first those that are free again, */
+	size_t settled;	     /* so many, then those that are still noted */
 	size_t spares, spares_max;
 	uint32_t *lost; /* the places of those that an earlier process had */
 	size_t lost_count, lost_told, lost_asked;
@@ -37,8 +38,13 @@ void roll_free(struct roll *roll);
 
 /* Notes a connection; where, or ROLL_NONE when it could not be. */
 uint32_t roll_add(struct roll *roll, const struct roll_name *name);
-/* ROLL_NONE is ignored. */
+/*
+ * It is over. It stays noted until roll_settle(), since the guest may not be able to
+ * see its RST yet; to be told twice does no harm. ROLL_NONE is ignored.
+ */
 void roll_remove(struct roll *roll, uint32_t at);
+/* All that the guest was told until now is where it sees it. */
+void roll_settle(struct roll *roll);
 
 /* Whether some of the earlier process's are yet to be crossed out. */
 bool roll_has_lost(const struct roll *roll);

@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -151,6 +152,20 @@ static int allow_family(scmp_filter_ctx ctx, int family)
 				SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)family));
 }
 
+/* Not F_SETOWN and F_SETSIG, which make the kernel send signals to others. */
+static int allow_fcntl(scmp_filter_ctx ctx)
+{
+	static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL,
+				       F_DUPFD_CLOEXEC};
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		ret = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+			SCMP_A1_32(SCMP_CMP_EQ, (scmp_datum_t)commands[i]));
+	return ret;
+}
+
 static int allow(scmp_filter_ctx ctx, const struct sandbox *sandbox, const char *name)
 {
 	int call = seccomp_syscall_resolve_name(name);
@@ -162,6 +177,13 @@ static int allow(scmp_filter_ctx ctx, const struct sandbox *sandbox, const char 
 	if (call == SCMP_SYS(mmap))
 		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
 					SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (call == SCMP_SYS(fcntl))
+		return allow_fcntl(ctx);
+	/* abort() signals its own process, and nobody else is to be signalled. */
+	if (call == SCMP_SYS(tgkill))
+		return seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, call, 1,
+			SCMP_A0_32(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	if (call != SCMP_SYS(socket))
 		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0);
 	ret = allow_family(ctx, AF_UNIX);
