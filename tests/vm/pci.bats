@@ -5,6 +5,9 @@
 load common
 
 setup_file() {
+	# A driver that is built in falls over it at boot, without any help of ours.
+	local iommu=(--qemu -device --qemu virtio-iommu-pci,addr=0x1e)
+	! built_in || iommu=()
 	boot --max-memory 2G \
 		--qemu -device --qemu pcie-pci-bridge,id=pb,addr=0x17 \
 		--qemu -device --qemu virtio-rng-pci,bus=pb,addr=1 \
@@ -14,7 +17,7 @@ setup_file() {
 		--qemu -device --qemu pcie-root-port,id=rp3,chassis=4,slot=4,addr=0x13 \
 		--qemu -device --qemu pcie-root-port,id=rp4,chassis=5,slot=5,addr=0x14 \
 		--qemu -device --qemu pcie-root-port,id=rp5,chassis=6,slot=6,addr=0x15 \
-		--qemu -device --qemu virtio-iommu-pci,addr=0x1e
+		"${iommu[@]}"
 	truncate -s 64M "$VMCTL_RUN_DIR/disk"
 	BUS0=$(secondary 10)
 	BUS1=$(secondary 11)
@@ -366,6 +369,7 @@ print(struct.pack("<QQiI", int(sys.argv[1]), 1 << 30, -1, int(sys.argv[2])).hex(
 }
 
 @test "a virtio-iommu is refused, whose driver would want firmware's word of it" {
+	needs_module
 	guest 'echo 1 >/sys/bus/pci/devices/0000:00:1e.0/remove'
 	run add 0 $((0x1e << 3))
 	expect_match '^ret=EOPNOTSUPP .*0000:00:1e.0 is a virtio-iommu' "$output"
