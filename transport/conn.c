@@ -14,6 +14,11 @@
 
 SANDBOX_CALLS("close", "poll", "ppoll", "recvfrom", "shutdown");
 
+enum {
+	/* Reads of what the guest does not want: more than a socket holds. */
+	REFUSED_ROUNDS = 1024,
+};
+
 static void close_socket(struct conn *conn)
 {
 	if (conn->fd >= 0)
@@ -95,11 +100,13 @@ static void lose_reader(struct conn *conn)
 /*
  * The guest takes no more. What is on its way already is thrown away: as long as
  * it fills the socket, a program that polls would wait to write for ever, and
- * never learn that it cannot. Nothing can be added behind the shutdown.
+ * never learn that it cannot. To a Unix socket nothing can be added behind the
+ * shutdown; a TCP peer may go on, and is not listened to any further.
  */
 static void refuse_bytes(struct conn *conn)
 {
 	char bytes[16384];
+	int rounds = REFUSED_ROUNDS;
 	ssize_t n;
 
 	conn->rd_shut = true;
@@ -109,7 +116,7 @@ static void refuse_bytes(struct conn *conn)
 	shutdown(conn->fd, SHUT_RD);
 	do
 		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	while (n > 0 || (n < 0 && errno == EINTR));
+	while ((n > 0 || (n < 0 && errno == EINTR)) && --rounds);
 }
 
 /*

@@ -126,23 +126,35 @@ static void (*const handlers[LOOP_TYPES])(struct vsockd *,
 	[LOOP_CONTROL] = on_control, [LOOP_CONTROL_CLIENT] = on_control_client,
 };
 
-static void raise_file_limit(uint32_t connections)
+/*
+ * Raises the limit of open files. Returns how many connections that leaves room for: it
+ * is not the front-end, whose messages bring descriptors, that is to run short of them.
+ */
+static uint32_t make_room(const struct vsockd_options *options)
 {
-	rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
+	/* A listener has a descriptor to spare. */
+	rlim_t beside = FILES_BESIDE + 2 * options->listen.count * MAP_ADDRESSES_MAX;
+	uint32_t connections = options->limits.max_connections;
+	rlim_t wanted = connections + beside;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
+		return connections;
 	/* Root may raise the upper limit too. */
 	if (limit.rlim_max < wanted &&
 	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){wanted, wanted}) == 0)
-		return;
+		return connections;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-		log_warning("only %llu files may be open, %llu are needed for %u "
-			    "connections",
-			    (unsigned long long)limit.rlim_cur,
-			    (unsigned long long)wanted, connections);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= wanted)
+		return connections;
+	connections = limit.rlim_cur > beside ? (uint32_t)(limit.rlim_cur - beside) : 1;
+	log_warning("only %llu files may be open, %llu are needed for %u connections: "
+		    "there will be %u at most",
+		    (unsigned long long)limit.rlim_cur, (unsigned long long)wanted,
+		    options->limits.max_connections, connections);
+	return connections;
 }
 
 /* A front-end that shrinks the memory that it shares leaves nothing to go on with. */
@@ -358,6 +370,7 @@ static void open_sandbox(struct vsockd *d, const struct vsockd_options *options)
 int vsockd_run(const struct vsockd_options *options, struct error *err)
 {
 	struct vsockd *d = calloc(1, sizeof(*d));
+	struct limits limits = options->limits;
 	int ret;
 
 	if (!d)
@@ -374,7 +387,7 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		.forward_cid = options->forward_cid,
 	};
 	d->busy_poll = options->busy_poll;
-	raise_file_limit(options->limits.max_connections);
+	limits.max_connections = make_room(options);
 	store_init();
 	open_sandbox(d, options);
 	ret = notify_init(err);
@@ -389,11 +402,11 @@ int vsockd_run(const struct vsockd_options *options, struct error *err)
 		free(d);
 		return error_set(err, ret, "cannot make an epoll: %s", strerror(-ret));
 	}
-	ret = device_init(&d->device, &d->routes, options->privileged_group,
-			  &options->limits, &d->loop);
+	ret = device_init(&d->device, &d->routes, options->privileged_group, &limits,
+			  &d->loop);
 	if (ret < 0)
 		error_set(err, ret, "out of memory for %u connections",
-			  options->limits.max_connections);
+			  limits.max_connections);
 	else
 		ret = begin(d, options, err);
 	if (ret == 0) {

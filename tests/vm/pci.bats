@@ -6,7 +6,7 @@ load common
 
 setup_file() {
 	# A driver that is built in falls over it at boot, without any help of ours.
-	local iommu=(--qemu -device --qemu virtio-iommu-pci,addr=0x1e)
+	local iommu=(--qemu -device --qemu "virtio-iommu-pci,addr=0x1e")
 	! built_in || iommu=()
 	boot --max-memory 2G \
 		--qemu -device --qemu pcie-pci-bridge,id=pb,addr=0x17 \
