@@ -177,7 +177,7 @@ stalls_alone() { # stalls_alone PORT
 @test "ssh into the guest, by the line of the manual page and by --listen" {
 	key=$BATS_TEST_TMPDIR/key
 	ssh-keygen -q -t ed25519 -N '' -f "$key"
-	guest "mkdir -p -m 700 /root/.ssh /etc/dropbear; echo '$(cat "$key.pub")' >/root/.ssh/authorized_keys"
+	guest "mkdir -p -m 700 ~root/.ssh /etc/dropbear; echo '$(cat "$key.pub")' >~root/.ssh/authorized_keys"
 	guest 'socat VSOCK-LISTEN:22,fork EXEC:"dropbear -i -R -s" >/tmp/sshd.log 2>&1 & echo $! >/tmp/sshd'
 	options="-i $key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 	line=$(man_block vsockd.8 ProxyCommand | sed "s,/run/vm1/vsock.sock,$(sock),; s,^ssh ,&$options ,")
