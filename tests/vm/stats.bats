@@ -46,7 +46,7 @@ print(value)' "$@"
 	expect_match 'stream +open +[0-9]+ +0 3:5002 +2:[0-9]+ +host ' "$output"
 	port=$(grep -o ' 2:[0-9]*' <<<"$output" | head -n 1)
 	exec 7>&-
-	kill $socat
+	wait "$socat"
 	is_gone() { ! vmctl vsock list guest | grep -q "$port "; }
 	eventually is_gone
 }
