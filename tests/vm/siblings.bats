@@ -62,7 +62,7 @@ sum_of() { yes "$1" | head -c "$bytes" | sha256sum; }
 	# The driver's port and the agent's.
 	for port in 219 220; do
 		run vm run one "socat -T 20 -t 20 - VSOCK-CONNECT:4:$port </dev/null"
-		expect_match 'reset|refused|^$' "$output"
+		expect_match 'reset|refused|not connected|^$' "$output"
 	done
 	"$O/vmctl" ping two
 }
