@@ -53,7 +53,7 @@ online Movable' "$(blocks "$first" 384)"
 	# More than the boot's memory has room for.
 	guest 'mkdir -p /tmp/big; mount -t tmpfs -o size=600m tmp /tmp/big
 		head -c 520000000 /dev/zero >/tmp/big/file; rm /tmp/big/file
-		head -c 100000000 /dev/urandom >/tmp/big/file; md5sum /tmp/big/file >/tmp/sum'
+		head -c 24000000 /dev/urandom >/tmp/big/file; md5sum /tmp/big/file >/tmp/sum'
 	run del "$base" 256 1
 	expect_match '^ret=0 ' "$output"
 	run del "$first" 128 1
