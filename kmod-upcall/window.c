@@ -29,6 +29,13 @@
 /* The driver maps all of the window; what devices have are a few pages. */
 #define SIZE_MAX_BYTES SZ_1M
 
+/*
+ * From the local APIC's registers on: a write there is an interrupt (Intel SDM, volume
+ * 3, "Message Address Register Format"), a read an error that the APIC keeps, and
+ * that the kernel takes for its own when it next starts a CPU.
+ */
+#define MSI_BYTES SZ_1M
+
 /* "virt" (virtio 1.2, section 4.2.2). */
 #define MAGIC ('v' | 'i' << 8 | 'r' << 16 | 't' << 24)
 
@@ -123,7 +130,7 @@ bool window_is_apic(u64 base, u64 last)
 {
 	return (base < IO_APIC_DEFAULT_PHYS_BASE + PAGE_SIZE &&
 		last >= IO_APIC_DEFAULT_PHYS_BASE) ||
-	       (base < APIC_DEFAULT_PHYS_BASE + PAGE_SIZE &&
+	       (base < APIC_DEFAULT_PHYS_BASE + MSI_BYTES &&
 		last >= APIC_DEFAULT_PHYS_BASE);
 }
 

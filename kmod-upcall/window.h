@@ -33,7 +33,7 @@ int window_check(const struct request_mmio *mmio, u32 virtio_id, struct report *
 
 /*
  * Whether a range has registers of a local APIC or of the IOAPIC in it, which the
- * kernel registers as a resource on machines with PCI only.
+ * kernel registers as a resource on machines with PCI only, or addresses of MSIs.
  */
 bool window_is_apic(u64 base, u64 last);
 

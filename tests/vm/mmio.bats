@@ -160,6 +160,8 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	refused EADDRINUSE 'registered' add-mmio 0xfeb00c00 0x400 11
 	refused EADDRINUSE 'registered' add-mmio 0xfec00000 0x200 11
 	refused EADDRINUSE 'registered' add-mmio 0xfee00000 0x200 11
+	refused EADDRINUSE 'registered' add-mmio 0xfee05000 0x200 11
+	refused EADDRINUSE 'registered' add-mmio 0xfeeffe00 0x200 11
 	refused EINVAL 'IRQ 0' add-mmio 0xfeb00c00 0x200 0
 	refused ENODEV 'IRQ 2 ' add-mmio 0xfeb00c00 0x200 2
 	refused ENODEV 'IRQ 24 ' add-mmio 0xfeb00c00 0x200 24
