@@ -139,7 +139,7 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp)
 
 # These start the program itself.
-$(O)/tests/unit/test_survive $(O)/tests/unit/test_survive_packed $(O)/tests/unit/test_store: $(O)/vsockd
+$(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store): $(O)/vsockd
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c

@@ -11,10 +11,6 @@
 
 SANDBOX_CALLS("close", "recvfrom", "sendto");
 
-enum {
-	RETRY_MS = 100,
-};
-
 void control_init(struct control *control)
 {
 	control->listener = (struct listener){.fd = -1, .spare_fd = -1};
@@ -23,22 +19,6 @@ void control_init(struct control *control)
 			.fd = -1,
 			.buf = control->piece[i],
 		};
-}
-
-static int watch(struct control *control)
-{
-	int ret =
-		loop_add(control->loop, control->listener.fd, EPOLLIN, LOOP_CONTROL, 0);
-
-	control->watched = ret == 0;
-	return ret;
-}
-
-/* Who comes now waits in the socket's queue. */
-static void unwatch(struct control *control)
-{
-	loop_remove(control->loop, control->listener.fd);
-	control->watched = false;
 }
 
 int control_open(struct control *control, const char *path, struct loop *loop,
@@ -54,10 +34,7 @@ int control_open(struct control *control, const char *path, struct loop *loop,
 		return 0;
 	if (ret < 0)
 		return ret;
-	ret = watch(control);
-	return ret < 0 ? error_set(err, ret, "cannot watch %s: %s",
-				   control->listener.name, strerror(-ret))
-		       : 0;
+	return listener_watch(&control->listener, loop, LOOP_CONTROL, 0, err);
 }
 
 static void drop(struct control *control, struct control_client *client)
@@ -116,20 +93,15 @@ void control_accept(struct control *control, const struct device *dev)
 	while ((client = find_free(control))) {
 		int fd = listener_accept(&control->listener);
 
-		if (fd == -EAGAIN)
-			return;
 		if (fd == -ECONNABORTED)
 			continue;
-		if (fd < 0) {
-			/* The shortage stays reported: not to spin, look later. */
-			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
-				    control->listener.name, strerror(-fd));
-			control->retry_at = dev->now + RETRY_MS;
-			break;
-		}
+		if (fd < 0)
+			return;
 		welcome(control, client, fd, dev->now);
 	}
-	unwatch(control);
+	/* Who comes now waits in the socket's queue. */
+	loop_remove(control->loop, control->listener.fd);
+	control->full = true;
 }
 
 /* Sends a piece of the answer; the next one is for the next turn. */
@@ -215,9 +187,11 @@ static uint64_t due(const struct control_client *client)
 
 void control_run(struct control *control, uint64_t now)
 {
-	if (control->listener.fd < 0 || (control->watched && !control->clients))
+	struct error err;
+
+	if (control->listener.fd < 0)
 		return;
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+	for (int i = 0; control->clients && i < CONTROL_CLIENTS_MAX; i++) {
 		struct control_client *client = &control->client[i];
 
 		if (client->fd < 0 || now < due(client))
@@ -228,24 +202,26 @@ void control_run(struct control *control, uint64_t now)
 					      : "sends no request");
 		drop(control, client);
 	}
-	if (control->watched || now < control->retry_at || !find_free(control))
-		return;
-	control->retry_at = watch(control) < 0 ? now + RETRY_MS : 0;
+	if (control->full && find_free(control)) {
+		control->full = false;
+		control->listener.rests_until = now;
+	}
+	/* What cannot be watched now is tried again. */
+	listener_run(&control->listener, &err);
 }
 
 int control_timeout(const struct control *control, uint64_t now)
 {
-	uint64_t first = control->watched ? 0 : control->retry_at;
+	uint64_t first = 0;
 
-	if (!first && !control->clients)
-		return -1;
-	for (int i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+	for (int i = 0; control->clients && i < CONTROL_CLIENTS_MAX; i++) {
 		const struct control_client *client = &control->client[i];
 
 		if (client->fd >= 0 && (!first || due(client) < first))
 			first = due(client);
 	}
-	if (!first)
-		return -1;
-	return first > now ? (int)(first - now) : 0;
+	return loop_sooner(listener_timeout(&control->listener),
+			   !first	 ? -1
+			   : first > now ? (int)(first - now)
+					 : 0);
 }

@@ -45,8 +45,7 @@ struct control_client {
 struct control {
 	struct loop *loop;
 	struct listener listener;
-	bool watched;	   /* the listener is */
-	uint64_t retry_at; /* when it is watched again; 0: when there is room */
+	bool full; /* there is no room for one more: the listener is not watched */
 	uint64_t began;
 	uint32_t next_id;
 	int clients; /* that there are */

@@ -55,7 +55,8 @@ static void drop_conns(struct device *dev, const char *why)
 	struct conn *conn;
 
 	if (count)
-		log_info("%s: %zu connections are closed", why, count);
+		log_limited(LOG_LEVEL_INFO, "%s: %zu connections are closed", why,
+			    count);
 	while ((conn = conn_table_next(&dev->conns, &at))) {
 		conn_drop(conn);
 		device_settle(dev, conn);
@@ -95,7 +96,7 @@ static void start(struct device *dev)
 	dev->tx_blocked = false;
 	dev->rx_starved = dev->rx_armed = false;
 	vring_quiet(rx);
-	log_info("the guest's driver is up");
+	log_limited(LOG_LEVEL_INFO, "the guest's driver is up");
 }
 
 static void stop(struct device *dev)
@@ -104,7 +105,7 @@ static void stop(struct device *dev)
 	dev->suspended = true;
 	dev->rx_at = vring_position(&dev->front.ring[DEVICE_RX]);
 	dev->tx_at = vring_position(&dev->front.ring[DEVICE_TX]);
-	log_info("the guest's rings are stopped");
+	log_limited(LOG_LEVEL_INFO, "the guest's rings are stopped");
 }
 
 static void rings_changed(void *owner)
@@ -152,6 +153,8 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 			&front_ops, dev);
 	device_tick(dev);
 	bucket_init(&dev->connects, limits->connect_rate, limits->connect_rate,
+		    dev->now);
+	bucket_init(&dev->sibling_connects, limits->connect_rate, limits->connect_rate,
 		    dev->now);
 	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++)
 		bucket_init(&dev->tokens[ring], limits->rate, limits->rate / RATE_BURST,
@@ -204,7 +207,7 @@ int device_attach(struct device *dev, int fd)
 	if (ret < 0)
 		return ret;
 	vhost_user_attach(&dev->front, fd);
-	log_info("a front-end has connected");
+	log_limited(LOG_LEVEL_INFO, "a front-end has connected");
 	return 0;
 }
 
@@ -226,18 +229,20 @@ void device_on_front(struct device *dev, uint32_t events)
 	if (ret >= 0)
 		return;
 	if (ret == -ECONNRESET)
-		log_info("%s", err.text);
+		log_limited(LOG_LEVEL_INFO, "%s", err.text);
 	else
-		log_error("%s; the front-end's connection is ended", err.text);
+		log_limited(LOG_LEVEL_ERROR, "%s; the front-end's connection is ended",
+			    err.text);
 	device_detach(dev);
 }
 
 void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 {
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		log_error("the kick descriptor of ring %u is no use: it is no eventfd; "
-			  "the front-end's connection is ended",
-			  index);
+		log_limited(LOG_LEVEL_ERROR,
+			    "the kick descriptor of ring %u is no use: it is no "
+			    "eventfd; the front-end's connection is ended",
+			    index);
 		device_detach(dev);
 		return;
 	}
@@ -249,9 +254,10 @@ void device_on_kick(struct device *dev, uint32_t index, uint32_t events)
 
 void device_break(struct device *dev, enum device_ring ring, const struct error *why)
 {
-	log_error("the guest broke its %s ring: %s; its device is stopped until its "
-		  "driver starts again",
-		  ring == DEVICE_RX ? "receive" : "transmit", why->text);
+	log_limited(LOG_LEVEL_ERROR,
+		    "the guest broke its %s ring: %s; its device is stopped until its "
+		    "driver starts again",
+		    ring == DEVICE_RX ? "receive" : "transmit", why->text);
 	vring_signal_error(&dev->front.ring[ring]);
 	dev->broken = true;
 	drop_conns(dev, "the guest broke a ring");
@@ -312,6 +318,7 @@ void device_settle(struct device *dev, struct conn *conn)
 
 	settle_watch(dev, conn);
 	if (conn->state == CONN_DEAD) {
+		dev->siblings -= conn->origin == ORIGIN_PEER;
 		unlink_conn(dev, conn);
 		conn_table_remove(&dev->conns, conn);
 		return;
@@ -372,6 +379,11 @@ struct conn *device_new_conn(struct device *dev, uint16_t type)
 	if (!conn)
 		dev->conns.common.stats.refused++;
 	return conn;
+}
+
+struct bucket *device_connects(struct device *dev, enum conn_origin origin)
+{
+	return origin == ORIGIN_PEER ? &dev->sibling_connects : &dev->connects;
 }
 
 bool device_watch(struct device *dev, struct conn *conn)

@@ -70,7 +70,9 @@ struct device {
 	struct conn_list control; /* those with packets of their own to send */
 	struct conn_list ready;	  /* those with bytes to send */
 	struct timers timers;
-	struct bucket connects;	 /* what limits.connect_rate allows */
+	struct bucket connects;		/* what limits.connect_rate allows */
+	struct bucket sibling_connects; /* the same, for siblings that connect */
+	uint32_t siblings;		/* their connections */
 	struct bucket tokens[2]; /* what limits.rate allows on each ring, in bytes */
 	bool no_tokens[2];	 /* it was found, and counted, that there are none */
 
@@ -140,6 +142,12 @@ void device_settle(struct device *dev, struct conn *conn);
 
 /* A new connection of that type in no state yet, or NULL. */
 struct conn *device_new_conn(struct device *dev, uint16_t type);
+
+/*
+ * How often those of that origin may connect. Siblings have a share of their own, so
+ * that one that floods this device keeps neither its guest nor the host out.
+ */
+struct bucket *device_connects(struct device *dev, enum conn_origin origin);
 /* Watches a connection's socket. False: it was reset. */
 bool device_watch(struct device *dev, struct conn *conn);
 

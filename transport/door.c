@@ -11,7 +11,6 @@
 
 enum {
 	ACCEPTS = 32, /* in one turn */
-	RETRY_MS = 100,
 };
 
 static struct door *next_door(struct doors *doors, enum conn_origin origin,
@@ -23,15 +22,10 @@ static struct door *next_door(struct doors *doors, enum conn_origin origin,
 	return door;
 }
 
-static int watch(struct doors *doors, const struct door *door, struct error *err)
+static int watch(struct doors *doors, struct door *door, struct error *err)
 {
-	int ret = loop_add(doors->loop, door->listener.fd, EPOLLIN, LOOP_DOOR,
-			   (uint32_t)(door - doors->door));
-
-	if (ret < 0)
-		return error_set(err, ret, "cannot watch %s: %s", door->listener.name,
-				 strerror(-ret));
-	return 0;
+	return listener_watch(&door->listener, doors->loop, LOOP_DOOR,
+			      (uint32_t)(door - doors->door), err);
 }
 
 static int open_unix(struct doors *doors, enum conn_origin origin, uint16_t type,
@@ -116,44 +110,32 @@ void doors_leave(struct doors *doors)
 		listener_leave(&doors->door[i].listener);
 }
 
-/* What waits there waits on, and is not reported all the time. */
-static void rest(struct doors *doors, struct door *door, int ms)
-{
-	loop_remove(doors->loop, door->listener.fd);
-	door->retry_at = loop_now() + (uint64_t)ms;
-}
-
 void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 {
+	struct bucket *rate;
 	struct door *door;
 
 	if (number >= doors->count)
 		return;
 	door = &doors->door[number];
+	rate = device_connects(dev, door->origin);
 	for (int i = 0; i < ACCEPTS; i++) {
 		int fd;
 
-		if (!bucket_ready(&dev->connects, dev->now)) {
+		if (!bucket_ready(rate, dev->now)) {
 			dev->conns.common.stats.accept_stalls++;
 			log_limited(LOG_LEVEL_WARNING,
 				    "those who connect to %s have to wait: "
 				    "--connect-rate",
 				    door->listener.name);
-			rest(doors, door, bucket_wait(&dev->connects));
+			listener_rest(&door->listener, bucket_wait(rate));
 			return;
 		}
 		fd = listener_accept(&door->listener);
-		if (fd == -EAGAIN)
-			return;
 		if (fd == -ECONNABORTED)
 			continue;
-		if (fd < 0) {
-			/* The shortage stays reported: not to spin, look later. */
-			log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
-				    door->listener.name, strerror(-fd));
-			rest(doors, door, RETRY_MS);
+		if (fd < 0)
 			return;
-		}
 		incoming_accept(dev, fd, door->origin, door->type, door->port);
 	}
 }
@@ -161,13 +143,8 @@ void doors_accept(struct doors *doors, uint32_t number, struct device *dev)
 int doors_run(struct doors *doors, struct error *err)
 {
 	for (size_t i = 0; i < doors->count; i++) {
-		struct door *door = &doors->door[i];
-		int ret;
+		int ret = listener_run(&doors->door[i].listener, err);
 
-		if (!door->retry_at || loop_now() < door->retry_at)
-			continue;
-		door->retry_at = 0;
-		ret = watch(doors, door, err);
 		if (ret < 0)
 			return ret;
 	}
@@ -178,17 +155,7 @@ int doors_timeout(const struct doors *doors)
 {
 	int least = -1;
 
-	for (size_t i = 0; i < doors->count; i++) {
-		const struct door *door = &doors->door[i];
-		uint64_t now;
-		int left;
-
-		if (!door->retry_at)
-			continue;
-		now = loop_now();
-		left = door->retry_at > now ? (int)(door->retry_at - now) : 0;
-		if (least < 0 || left < least)
-			least = left;
-	}
+	for (size_t i = 0; i < doors->count; i++)
+		least = loop_sooner(least, listener_timeout(&doors->door[i].listener));
 	return least;
 }

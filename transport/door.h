@@ -20,9 +20,8 @@
 struct door {
 	struct listener listener;
 	enum conn_origin origin;
-	uint16_t type;	   /* PACKET_STREAM or PACKET_SEQPACKET */
-	uint32_t port;	   /* of ORIGIN_MAP: the guest's */
-	uint64_t retry_at; /* when it is watched again; 0: it is */
+	uint16_t type; /* PACKET_STREAM or PACKET_SEQPACKET */
+	uint32_t port; /* of ORIGIN_MAP: the guest's */
 };
 
 struct doors {

@@ -24,6 +24,22 @@ static const char *find_obstacle(const struct device *dev, uint16_t type)
 	return NULL;
 }
 
+/* Siblings get no more than half of what there can be. */
+static bool has_room(struct device *dev)
+{
+	uint32_t most = dev->conns.max - dev->conns.max / 2;
+
+	if (dev->siblings < most)
+		return true;
+	dev->conns.common.stats.refused++;
+	dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
+	log_limited(LOG_LEVEL_WARNING,
+		    "siblings have %u connections, which is their half of "
+		    "--max-connections; one more is refused",
+		    most);
+	return false;
+}
+
 void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16_t type,
 		     uint32_t port)
 {
@@ -41,12 +57,14 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 		close(fd);
 		return;
 	}
-	bucket_take(&dev->connects, 1);
-	conn = device_new_conn(dev, type);
+	bucket_take(device_connects(dev, origin), 1);
+	conn = origin == ORIGIN_PEER && !has_room(dev) ? NULL
+						       : device_new_conn(dev, type);
 	if (!conn) {
 		close(fd);
 		return;
 	}
+	dev->siblings += origin == ORIGIN_PEER;
 	conn->guest_port = port;
 	/* A sibling's port is its own. */
 	if (origin != ORIGIN_PEER && peer_is_privileged(fd, dev->privileged_group) &&
@@ -59,6 +77,12 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 	device_watch(dev, conn);
 	device_settle(dev, conn);
 }
+
+enum {
+	/* All users that a user namespace does not know look like this one, nobody
+	 * (Linux, include/linux/highuid.h). */
+	OVERFLOW_UID = 65534,
+};
 
 /* NULL: it is who it claims to be. */
 static const char *find_lie(struct device *dev, const struct conn *conn)
@@ -79,6 +103,8 @@ static const char *find_lie(struct device *dev, const struct conn *conn)
 		return "no such guest has a socket among the peers";
 	if (!peer_uid(conn->fd, &uid) || uid != st.st_uid)
 		return "that guest's socket is another user's";
+	if (uid == OVERFLOW_UID)
+		return "nobody's sockets are anybody's";
 	if (conn_table_find(&dev->conns, conn->peer_cid, conn->host_port,
 			    conn->guest_port))
 		return "that one is connected already";

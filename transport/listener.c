@@ -231,6 +231,48 @@ void listener_close(struct listener *listener)
 	listener->spare_fd = -1;
 }
 
+int listener_watch(struct listener *listener, struct loop *loop, enum loop_type type,
+		   uint32_t id, struct error *err)
+{
+	int ret = loop_add(loop, listener->fd, EPOLLIN, type, id);
+
+	if (ret < 0)
+		return error_set(err, ret, "cannot watch %s: %s", listener->name,
+				 strerror(-ret));
+	listener->loop = loop;
+	listener->type = type;
+	listener->id = id;
+	listener->rests_until = 0;
+	return 0;
+}
+
+void listener_rest(struct listener *listener, int ms)
+{
+	loop_remove(listener->loop, listener->fd);
+	listener->rests_until = loop_now() + (uint64_t)ms;
+}
+
+int listener_run(struct listener *listener, struct error *err)
+{
+	uint64_t now = listener->rests_until ? loop_now() : 0;
+
+	if (now < listener->rests_until || !now)
+		return 0;
+	listener->rests_until = now + LISTENER_REST_MS;
+	return listener_watch(listener, listener->loop, listener->type, listener->id,
+			      err);
+}
+
+int listener_timeout(const struct listener *listener)
+{
+	uint64_t now;
+
+	if (!listener->rests_until)
+		return -1;
+	now = loop_now();
+	return listener->rests_until > now ? (int)(listener->rests_until - now) : 0;
+}
+
 /* A client that must not be left waiting is at least turned away. */
 static int turn_away(struct listener *listener)
 {
@@ -254,6 +296,7 @@ static int turn_away(struct listener *listener)
 int listener_accept(struct listener *listener)
 {
 	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int ret;
 
 	if (fd >= 0) {
 		address_prepare(listener->family, fd);
@@ -261,7 +304,9 @@ int listener_accept(struct listener *listener)
 	}
 	switch (errno) {
 	case EMFILE:
-		return turn_away(listener);
+	case ENFILE:
+		ret = turn_away(listener);
+		break;
 	case EINTR:
 	case ECONNABORTED:
 		return -ECONNABORTED;
@@ -271,6 +316,12 @@ int listener_accept(struct listener *listener)
 #endif
 		return -EAGAIN;
 	default:
-		return -errno;
+		ret = -errno;
 	}
+	if (ret != -ECONNABORTED) {
+		log_limited(LOG_LEVEL_ERROR, "cannot accept on %s: %s; waiting",
+			    listener->name, strerror(-ret));
+		listener_rest(listener, LISTENER_REST_MS);
+	}
+	return ret;
 }

@@ -20,10 +20,7 @@ enum {
 static struct {
 	char tag[32];
 	bool verbose;
-	unsigned int tokens;
-	time_t refilled;
-	uint64_t left_out;
-} state = {.tokens = LOG_BURST};
+} state;
 
 static const char *const prefix[] = {
 	[LOG_LEVEL_ERROR] = "error: ",
@@ -81,32 +78,28 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(args);
 }
 
-void log_limited(enum log_level level, const char *fmt, ...)
+void log_write_limited(struct log_limit *limit, enum log_level level, const char *fmt,
+		       ...)
 {
 	struct timespec now;
+	uint64_t past;
 	va_list args;
 
 	if (level == LOG_LEVEL_DEBUG && !state.verbose)
 		return;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (now.tv_sec != state.refilled) {
-		time_t past = now.tv_sec - state.refilled;
-
-		state.refilled = now.tv_sec;
-		if (past >= LOG_BURST || state.tokens + past > LOG_BURST)
-			state.tokens = LOG_BURST;
-		else
-			state.tokens += past;
-	}
-	if (!state.tokens) {
-		state.left_out++;
+	past = (uint64_t)now.tv_sec - limit->refilled;
+	limit->refilled = (uint64_t)now.tv_sec;
+	limit->spent -= past < limit->spent ? past : limit->spent;
+	if (limit->spent == LOG_BURST) {
+		limit->left_out++;
 		return;
 	}
-	state.tokens--;
-	if (state.left_out) {
+	limit->spent++;
+	if (limit->left_out) {
 		log_write(level, "%llu lines like the next were left out",
-			  (unsigned long long)state.left_out);
-		state.left_out = 0;
+			  (unsigned long long)limit->left_out);
+		limit->left_out = 0;
 	}
 	va_start(args, fmt);
 	write_line(level, fmt, args);

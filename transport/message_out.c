@@ -206,17 +206,5 @@ enum to_guest_outcome message_out(struct device *dev, struct conn *conn)
 		return TO_GUEST_SENT;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
-	if (n == 0) {
-		conn_on_eof(conn, dev->now);
-	} else if (errno == EAGAIN) {
-		conn->readable = false;
-	} else if (errno == EFAULT) {
-		struct error err;
-
-		error_set(&err, -EFAULT, "memory behind a buffer is gone");
-		return to_guest_fail(dev, &err);
-	} else if (errno != EINTR) {
-		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
-	}
-	return TO_GUEST_SENT;
+	return to_guest_unread(dev, conn, n);
 }

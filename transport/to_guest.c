@@ -147,6 +147,23 @@ static enum to_guest_outcome gather(struct device *dev, const struct conn *conn,
 	return batch->chains ? TO_GUEST_SENT : TO_GUEST_STARVED;
 }
 
+enum to_guest_outcome to_guest_unread(struct device *dev, struct conn *conn, ssize_t n)
+{
+	if (n == 0) {
+		conn_on_eof(conn, dev->now);
+	} else if (errno == EAGAIN) {
+		conn->readable = false;
+	} else if (errno == EFAULT) {
+		struct error err;
+
+		error_set(&err, -EFAULT, "memory behind a buffer is gone");
+		return to_guest_fail(dev, &err);
+	} else if (errno != EINTR) {
+		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
+	}
+	return TO_GUEST_SENT;
+}
+
 static void put_batch(struct device *dev, struct conn *conn, const struct batch *batch,
 		      size_t bytes)
 {
@@ -194,19 +211,7 @@ static enum to_guest_outcome send_data(struct device *dev, struct conn *conn)
 		return TO_GUEST_SENT;
 	}
 	vring_unpop(&dev->front.ring[DEVICE_RX], batch.chains);
-	if (n == 0) {
-		conn_on_eof(conn, dev->now);
-	} else if (errno == EAGAIN) {
-		conn->readable = false;
-	} else if (errno == EFAULT) {
-		struct error err;
-
-		error_set(&err, -EFAULT, "memory behind a buffer is gone");
-		return to_guest_fail(dev, &err);
-	} else if (errno != EINTR) {
-		conn_reset(conn, RESET_HOST_SOCKET, strerror(errno));
-	}
-	return TO_GUEST_SENT;
+	return to_guest_unread(dev, conn, n);
 }
 
 static enum to_guest_outcome send_some(struct device *dev, bool *more)

@@ -31,4 +31,10 @@ void to_guest_put(struct device *dev, const struct vring_chain *chain,
 /* The guest broke the receive ring. */
 enum to_guest_outcome to_guest_fail(struct device *dev, const struct error *err);
 
+/*
+ * A read from the connection's socket gave nothing: its end (n is 0), or errno. The
+ * chains that it was to fill have been put back.
+ */
+enum to_guest_outcome to_guest_unread(struct device *dev, struct conn *conn, ssize_t n);
+
 #endif

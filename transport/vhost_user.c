@@ -276,7 +276,7 @@ static int dispatch(struct vhost_user *vu, struct error *err)
 		error_prefix(err, "%s", handler->name);
 		if (handler->replies || !wants_ack)
 			return ret;
-		log_warning("%s; refused", err->text);
+		log_limited(LOG_LEVEL_WARNING, "%s; refused", err->text);
 	}
 	if (handler->replies)
 		return 1;

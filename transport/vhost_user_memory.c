@@ -67,11 +67,12 @@ static void follow_rings(struct vhost_user *vu)
 		if (vring_resolve(ring, &vu->memory, &why) < 0) {
 			vring_suspend(ring);
 			if (was_there)
-				log_warning("ring %u waits for its memory, which the "
+				log_limited(LOG_LEVEL_WARNING,
+					    "ring %u waits for its memory, which the "
 					    "front-end took away: %s",
 					    i, why.text);
 		} else if (!was_there) {
-			log_info("ring %u has its memory again", i);
+			log_limited(LOG_LEVEL_INFO, "ring %u has its memory again", i);
 		}
 	}
 	vu->ops->changed(vu->owner);

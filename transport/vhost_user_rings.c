@@ -49,14 +49,21 @@ int vhost_user_reset_device(struct vhost_user *vu, struct vhost_user_message *ms
 	return 0;
 }
 
+/* The ring that a message with a number for it is about; NULL when there is none. */
+static struct vring *find_ring(struct vhost_user *vu,
+			       const struct vhost_user_message *msg,
+			       struct vhost_user_ring_state *state, struct error *err)
+{
+	memcpy(state, msg->payload, sizeof(*state));
+	return vhost_user_find_ring(vu, state->index, err);
+}
+
 int vhost_user_set_vring_num(struct vhost_user *vu, struct vhost_user_message *msg,
 			     struct error *err)
 {
 	struct vhost_user_ring_state state;
-	struct vring *ring;
+	struct vring *ring = find_ring(vu, msg, &state, err);
 
-	memcpy(&state, msg->payload, sizeof(state));
-	ring = vhost_user_find_ring(vu, state.index, err);
 	if (!ring)
 		return -EINVAL;
 	if (ring->started)
@@ -104,10 +111,8 @@ int vhost_user_set_vring_base(struct vhost_user *vu, struct vhost_user_message *
 			      struct error *err)
 {
 	struct vhost_user_ring_state state;
-	struct vring *ring;
+	struct vring *ring = find_ring(vu, msg, &state, err);
 
-	memcpy(&state, msg->payload, sizeof(state));
-	ring = vhost_user_find_ring(vu, state.index, err);
 	if (!ring)
 		return -EINVAL;
 	if (ring->started)
@@ -124,10 +129,8 @@ int vhost_user_get_vring_base(struct vhost_user *vu, struct vhost_user_message *
 			      struct error *err)
 {
 	struct vhost_user_ring_state state;
-	struct vring *ring;
+	struct vring *ring = find_ring(vu, msg, &state, err);
 
-	memcpy(&state, msg->payload, sizeof(state));
-	ring = vhost_user_find_ring(vu, state.index, err);
 	if (!ring)
 		return -EINVAL;
 	vhost_user_stop_ring(vu, state.index);
@@ -262,10 +265,8 @@ int vhost_user_set_vring_enable(struct vhost_user *vu, struct vhost_user_message
 				struct error *err)
 {
 	struct vhost_user_ring_state state;
-	struct vring *ring;
+	struct vring *ring = find_ring(vu, msg, &state, err);
 
-	memcpy(&state, msg->payload, sizeof(state));
-	ring = vhost_user_find_ring(vu, state.index, err);
 	if (!ring)
 		return -EINVAL;
 	if (state.num > 1)

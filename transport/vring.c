@@ -63,6 +63,11 @@ static int start(struct vring *ring, const struct memory *memory, uint64_t featu
 	ring->indirect = features & VRING_F_INDIRECT_DESC;
 	ring->signalled = false;
 	ret = vring_resolve(ring, memory, err);
+	/* Whoever ran it before may have died while its memory was away. */
+	if (ret == -EFAULT && resume) {
+		vring_suspend(ring);
+		ret = 0;
+	}
 	if (ret == 0)
 		ret = ring->is_packed ? vring_packed_start(ring, resume, err)
 				      : vring_split_start(ring, resume, err);

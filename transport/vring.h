@@ -179,7 +179,8 @@ int vring_start(struct vring *ring, const struct memory *memory, uint64_t featur
 /*
  * The same for a ring that another process ran, of which this one has the record:
  * goes on behind the last chain that was given back, finishing a batch that was
- * being published, and interrupts the guest, which may not have been told.
+ * being published, and interrupts the guest, which may not have been told. Where the
+ * ring's memory is away just now, it stands at its base until vring_resolve().
  */
 int vring_resume(struct vring *ring, const struct memory *memory, uint64_t features,
 		 struct error *err);

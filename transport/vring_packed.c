@@ -184,6 +184,11 @@ static int take_over(struct vring *ring, struct error *err)
 		return error_set(err, -EINVAL,
 				 "the record of a packed ring of %u entries says 0x%x",
 				 ring->num, p->record->state);
+	/* Without its memory it stands still, with nothing to be published. */
+	if (!p->desc) {
+		p->next = p->used;
+		return 0;
+	}
 	p->batch = (uint16_t)batch;
 	descs = batch_descs(ring);
 	if (descs > ring->num)

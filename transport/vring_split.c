@@ -58,7 +58,9 @@ int vring_split_start(struct vring *ring, bool resume, struct error *err)
 		return error_set(err, -EINVAL,
 				 "a split ring of %u entries, which is no power of two",
 				 ring->num);
-	s->next_used = vring_load16(s->used + RING_IDX, __ATOMIC_RELAXED);
+	/* Without its memory it stands still, and where is known. */
+	s->next_used = s->used ? vring_load16(s->used + RING_IDX, __ATOMIC_RELAXED)
+			       : (uint16_t)ring->base;
 	s->next_avail = resume ? s->next_used : (uint16_t)ring->base;
 	if (ring->inflight) {
 		int ret = inflight_split_start(ring, resume, err);

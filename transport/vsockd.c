@@ -66,12 +66,8 @@ static void on_front_listener(struct vsockd *d, const struct loop_event *ev)
 	int fd = listener_accept(&d->front);
 
 	(void)ev;
-	if (fd < 0) {
-		if (fd != -EAGAIN && fd != -ECONNABORTED)
-			log_limited(LOG_LEVEL_ERROR, "cannot accept a front-end: %s",
-				    strerror(-fd));
+	if (fd < 0)
 		return;
-	}
 	/* The one before it may have gone just now. */
 	device_on_front(&d->device, 0);
 	if (device_is_attached(&d->device)) {
@@ -257,7 +253,7 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 		return ret;
 	ret = watch(d, d->signal_fd, LOOP_SIGNAL, err);
 	if (ret == 0)
-		ret = watch(d, d->front.fd, LOOP_FRONT_LISTENER, err);
+		ret = listener_watch(&d->front, &d->loop, LOOP_FRONT_LISTENER, 0, err);
 	if (ret == 0)
 		ret = take_place(d, options, err);
 	if (ret == 0)
@@ -269,12 +265,20 @@ static int timeout_of(const struct vsockd *d, bool more)
 {
 	/* However busy: the manager is to hear that this process lives. */
 	int watchdog = notify_watchdog(d->device.now);
+	const int least[] = {
+		watchdog,
+		listener_timeout(&d->front),
+		doors_timeout(&d->doors),
+		control_timeout(&d->control, d->device.now),
+		device_timeout(&d->device),
+	};
+	int first = -1;
 
 	if (more)
 		return 0;
-	return loop_sooner(loop_sooner(doors_timeout(&d->doors), watchdog),
-			   loop_sooner(control_timeout(&d->control, d->device.now),
-				       device_timeout(&d->device)));
+	for (size_t i = 0; i < sizeof(least) / sizeof(least[0]); i++)
+		first = loop_sooner(first, least[i]);
+	return first;
 }
 
 /*
@@ -312,7 +316,9 @@ static int serve(struct vsockd *d, struct error *err)
 				handlers[events[i].type](d, &events[i]);
 		}
 		control_run(&d->control, d->device.now);
-		ret = doors_run(&d->doors, err);
+		ret = listener_run(&d->front, err);
+		if (ret == 0)
+			ret = doors_run(&d->doors, err);
 		if (ret < 0)
 			return ret;
 		more = device_run(&d->device) || spins(d, n) || device_arm(&d->device);

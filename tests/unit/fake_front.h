@@ -475,4 +475,19 @@ static inline void guest_free(struct guest *g)
 	free(g);
 }
 
+/* One slot of the guest's memory, its first or its second: given or taken. */
+static inline uint64_t front_slot(struct guest *g, uint32_t request, bool second,
+				  uint64_t size, size_t fd_count)
+{
+	struct {
+		uint64_t padding;
+		struct memory_layout region;
+	} reg = {.region = {REGION_A, size, USER_A, FILE_A}};
+	int fds[2] = {g->memfd, g->memfd};
+
+	if (second)
+		reg.region = (struct memory_layout){REGION_B, size, USER_B, FILE_B};
+	return front_ask(g, request, &reg, sizeof(reg), fds, fd_count);
+}
+
 #endif

@@ -8,7 +8,7 @@ enum {
 	CID_B = GUEST_CID + 1,
 	CID_FAKE = 77, /* played by the test itself */
 	MANY_BYTES = 64 << 20,
-	NOBODY = 65534,
+	SOMEBODY = 12345,
 };
 
 struct siblings {
@@ -404,6 +404,41 @@ static int claim(struct siblings *s, const char *line)
 	return fd;
 }
 
+/* Whoever can connect as a sibling keeps neither the host nor the guest out. */
+static void siblings_get_half_of_the_connections(void **state)
+{
+	struct siblings *s = *state;
+	struct vsockd_options options = {
+		.cid = CID_B, .peers = s->dir, .limits = LIMITS_DEFAULT};
+	int fd[9], mine;
+	struct packet packet;
+	char path[100];
+
+	options.limits.max_connections = 16;
+	s->b = guest_new_with(options);
+	guest_start(s->b);
+	peer_path(s, CID_B, path);
+	for (size_t i = 0; i < 8; i++)
+		fd[i] = connect_unix(path);
+	wait_until(control_stat(s->b, "connections") == 8);
+	fd[8] = connect_unix(path);
+	host_expect_closed(fd[8]);
+	assert_true(log_has(s->b, "siblings have 8 connections"));
+	mine = connect_unix(s->b->uds);
+	host_send(mine, "CONNECT 5000\n");
+	guest_receive(s->b, &packet, NULL);
+	assert_int_equal(packet.op, PACKET_REQUEST);
+	assert_int_equal(packet.dst_port, 5000);
+	/* The end of one makes room for another. */
+	close(fd[0]);
+	wait_until(control_stat(s->b, "connections") == 8); /* and mine */
+	fd[0] = connect_unix(path);
+	wait_until(control_stat(s->b, "connections") == 9);
+	for (size_t i = 0; i < 9; i++)
+		close(fd[i]);
+	close(mine);
+}
+
 static void who_is_believed_never_passes_for_the_host(void **state)
 {
 	static const char *const lie[] = {
@@ -431,7 +466,7 @@ static void who_is_believed_never_passes_for_the_host(void **state)
 
 		peer_path(s, 90, other);
 		assert_int_equal(link(path, other), 0);
-		assert_int_equal(chown(other, NOBODY, NOBODY), 0);
+		assert_int_equal(chown(other, SOMEBODY, SOMEBODY), 0);
 	}
 	for (size_t i = 0; i < sizeof(lie) / sizeof(lie[0]); i++) {
 		fd = claim(s, lie[i]);
@@ -498,7 +533,7 @@ static void permissions_decide_who_may_connect(void **state)
 	if (geteuid() != 0)
 		skip(); /* nobody else can become somebody else */
 	assert_int_equal(chmod(s->dir, 0777), 0);
-	front_uid = NOBODY;
+	front_uid = SOMEBODY;
 	other = sibling(s, CID_B);
 	front_uid = 0;
 	guest_start(other);
@@ -539,6 +574,7 @@ int main(void)
 		one(a_sibling_may_take_its_time_and_then_refuse),
 		one(bytes_behind_the_ok_line_are_the_guests),
 		one(who_is_believed_never_passes_for_the_host),
+		one(siblings_get_half_of_the_connections),
 		one(a_pair_of_ports_is_taken_once),
 		one(cids_that_are_no_siblings_are_refused),
 		one(permissions_decide_who_may_connect),

@@ -8,9 +8,7 @@
  */
 #include "fake_control.h"
 #include "fake_flow.h"
-
-#include <libgen.h>
-#include <sys/syscall.h>
+#include "fake_worker.h"
 
 enum {
 	GUEST_PORT = 5000,
@@ -30,29 +28,6 @@ static unsigned int number(const char *name, unsigned int otherwise)
 static unsigned int kills(void)
 {
 	return number("SURVIVE_KILLS", 100);
-}
-
-/* The holder's one child; 0 when there is none just now. */
-static pid_t worker_of(const struct guest *g)
-{
-	char path[64], text[64] = "";
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", g->pid, g->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = 0;
-	close(fd);
-	return (pid_t)strtol(text, NULL, 10);
-}
-
-static void kill_worker(const struct guest *g)
-{
-	pid_t worker;
-
-	wait_until((worker = worker_of(g)) > 0);
-	kill(worker, SIGKILL);
 }
 
 /* Kills the worker within the next milliseconds, whatever it is about then. */
@@ -227,14 +202,6 @@ static void killed_between_request_and_answer(void **state)
 	}
 	print_message("%llu requests, %u kills\n", (unsigned long long)asked, times);
 	guest_expect_nothing(g);
-}
-
-static void expect_service(struct guest *g)
-{
-	uint32_t port;
-	int fd = join_in(g, GUEST_PORT, &port);
-
-	part(g, fd, GUEST_PORT, port);
 }
 
 static void killed_while_the_guest_is_paused(void **state)
@@ -413,13 +380,8 @@ int main(void)
 		test_guest(a_worker_that_keeps_crashing_is_given_up),
 		test_guest(what_the_first_worker_cannot_do_ends_the_program),
 	};
-	static char program[4096 + 16];
-	ssize_t n = readlink("/proc/self/exe", program, 4095);
 
-	assert_true(n > 0);
-	dirname(program);
-	strcat(program, "/../../vsockd");
-	front_program = program;
+	run_the_program();
 	seed = number("SURVIVE_SEED", (unsigned int)now_ms());
 	print_message("SURVIVE_SEED=%u\n", seed);
 	return cmocka_run_group_tests(tests, NULL, NULL);

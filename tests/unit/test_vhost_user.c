@@ -394,20 +394,6 @@ static void new_memory_under_running_rings_is_followed(void **state)
 	close(fd);
 }
 
-static uint64_t slot(struct guest *g, uint32_t request, bool second, uint64_t size,
-		     size_t fd_count)
-{
-	struct {
-		uint64_t padding;
-		struct memory_layout region;
-	} reg = {.region = {REGION_A, size, USER_A, FILE_A}};
-	int fds[2] = {g->memfd, g->memfd};
-
-	if (second)
-		reg.region = (struct memory_layout){REGION_B, size, USER_B, FILE_B};
-	return front_ask(g, request, &reg, sizeof(reg), fds, fd_count);
-}
-
 static void memory_comes_and_goes_slot_by_slot(void **state)
 {
 	struct guest *g = *state;
@@ -417,16 +403,24 @@ static void memory_comes_and_goes_slot_by_slot(void **state)
 	before = open_files(g->pid);
 	assert_true(front_get_u64(g, VHOST_USER_GET_PROTOCOL_FEATURES) & 1 << 15);
 	assert_int_equal(front_get_u64(g, VHOST_USER_GET_MAX_MEM_SLOTS), 509);
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0), 1);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 0), 1);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 2), 1);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1), 0);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1), 1);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, true, REGION_SIZE, 1), 0);
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, true, 1, 0), 1);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0),
+			 1);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 0),
+			 1);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 2),
+			 1);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1),
+			 0);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1),
+			 1);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, true, REGION_SIZE, 1),
+			 0);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, true, 1, 0), 1);
 	/* With a descriptor, as some front-ends do. */
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, true, REGION_SIZE, 1), 0);
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, true, REGION_SIZE, 0), 1);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, true, REGION_SIZE, 1),
+			 0);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, true, REGION_SIZE, 0),
+			 1);
 	assert_int_equal(open_files(g->pid), before);
 }
 
@@ -439,23 +433,26 @@ static void a_ring_waits_for_memory_that_was_taken_away(void **state)
 
 	guest_start(g);
 	fd = join_in(g, 5000, &port);
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0), 0);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0),
+			 0);
 	assert_true(log_has(g, "ring 0 waits for its memory"));
 	host_send(fd, "hello");
 	fake_kick(&g->ring[0]);
 	fake_kick(&g->ring[1]);
 	/* Smaller, without the rings' place: they go on waiting. */
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, 4096, 1), 0);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, 4096, 1), 0);
 	other = connect_unix(g->uds);
 	host_expect_closed(other);
 	close(other);
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, false, 4096, 0), 0);
-	assert_int_equal(slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1), 0);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, false, 4096, 0), 0);
+	assert_int_equal(front_slot(g, VHOST_USER_ADD_MEM_REG, false, REGION_SIZE, 1),
+			 0);
 	/* The connection is still there, and so are the bytes. */
 	guest_expect(g, PACKET_RW, 5000, port);
 	part(g, fd, 5000, port);
 	/* One that is stopped meanwhile tells where it was. */
-	assert_int_equal(slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0), 0);
+	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0),
+			 0);
 	assert_int_equal(guest_stop_ring(g, 1), g->ring[1].next);
 	assert_int_equal(guest_stop_ring(g, 0), g->ring[0].seen_used);
 }
