@@ -13,8 +13,10 @@ void log_write(enum log_level level, const char *fmt, ...)
 	(void)fmt;
 }
 
-void log_limited(enum log_level level, const char *fmt, ...)
+void log_write_limited(struct log_limit *limit, enum log_level level, const char *fmt,
+		       ...)
 {
+	(void)limit;
 	(void)level;
 	(void)fmt;
 }
