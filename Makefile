@@ -170,7 +170,7 @@ $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
 $(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
 $(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/error.c \
-		$(wildcard transport/*.h proto/*.h tests/fuzz/*.h)
+		$(wildcard transport/*.h proto/*.h tests/fuzz/*.h) tests/unit/way.h
 	$(call say,CLANG,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \

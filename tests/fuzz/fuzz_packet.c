@@ -14,7 +14,7 @@
 
 #include "../../transport/incoming.h"
 #include "machine.h"
-#include "ways.h"
+#include "../unit/way.h"
 
 enum {
 	FLOWS = 6,
@@ -483,7 +483,7 @@ static bool host_reads(struct flow *f, size_t max)
 		max = sizeof(bytes) - 1;
 	}
 	n = recv(f->fd, bytes, max, 0);
-	if (n < 0 || (!n && !way_expects_empty(&f->to_host)))
+	if (n < 0 || (!n && (f->wild || !way_expects_empty(&f->to_host))))
 		return false;
 	if (f->line_due) {
 		f->line_due = false;

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One way of a connection: bytes of which each end knows what they have to be, and
- * where messages among them end.
+ * where messages among them end. CHECK() is the includer's.
  */
-#ifndef WAYS_H
-#define WAYS_H
-
-#include "fuzz.h"
+#ifndef WAY_H
+#define WAY_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 enum {
 	WAY_PERIOD = 65521, /* a prime: what is in the wrong place looks it */
