@@ -483,7 +483,10 @@ static bool host_reads(struct flow *f, size_t max)
 		max = sizeof(bytes) - 1;
 	}
 	n = recv(f->fd, bytes, max, 0);
-	if (n < 0 || (!n && (f->wild || !way_expects_empty(&f->to_host))))
+	if (n < 0)
+		return false;
+	/* The end looks like a message without bytes. */
+	if (!n && (f->wild || f->line_due || !way_expects_empty(&f->to_host)))
 		return false;
 	if (f->line_due) {
 		f->line_due = false;

@@ -157,7 +157,7 @@ def packets():
     openings += [[(PACKET, 0, REQUEST | 0x200, port)] + greet for port in (0, 1)]
     for opening in openings:
         for ending in endings(0):
-            for head in ((0, 0, 7, 0), (2, 1, 1, 3)):
+            for head in ((0, 0, 7, 0), (1, 1, 7, 0), (2, 1, 1, 3)):
                 yield packet_input(begin + opening + list(talk(0, EOM)) + ending, head)
     # Nobody there, a queue that is full, a guest that says no, or nothing.
     yield packet_input(begin + [(PACKET, i, REQUEST, 2 + i % 3) for i in range(6)]
