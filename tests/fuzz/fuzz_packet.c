@@ -280,7 +280,7 @@ static void guest_sends_data(struct bench *t, struct flow *f, const struct step 
 static void guest_sends(struct bench *t, const struct step *s)
 {
 	struct flow *f = &t->flow[s->flow % FLOWS];
-	uint16_t op = 1 + s->a % (PACKET_OPS - 1);
+	uint16_t op = 1 + (s->a & 0xff) % (PACKET_OPS - 1);
 	struct packet packet;
 
 	if (op == PACKET_REQUEST) {

@@ -120,13 +120,13 @@ def packet_input(steps, head=(0, 0, 7, 0)):
     return bytes(head) + b"".join(struct.pack("<BBHI", *s) for s in steps)
 
 
-def talk(flow, message):
+def talk(flow, message, buffers):
     """Bytes both ways, more than what is passed on at once, and credit."""
     for size in (1, 3000, 60000, 60000, 60000):
         yield PACKET, flow, RW | message, size
         yield WRITE, flow, 0, size
         yield RECEIVE, flow, 63, 0
-        yield BUFFERS
+        yield OFFER, 0, buffers, 3731
     yield PACKET, flow, CREDIT_UPDATE, 0x40000000
     yield PACKET, flow, CREDIT_REQUEST, 0
     yield HOLD | PACKET, flow, RW, 100
@@ -149,16 +149,21 @@ def endings(flow):
 
 
 def packets():
-    begin = [BUFFERS] * 2
+    begin = [BUFFERS]
     greet = [(READ, 0, 0, 100), (WRITE, 0, 0, 0), (RECEIVE, 0, 9, 0)]
     opened = [(RECEIVE, 0, 9, 0)]
-    openings = [[(CONNECT, 0, kind, 0)] + opened for kind in (0, 1, 2, 3, 4, 5, 0x10, 0x11)]
-    openings += [[(PACKET, 0, REQUEST, port)] + opened for port in (0, 1)]
-    openings += [[(PACKET, 0, REQUEST | 0x200, port)] + greet for port in (0, 1)]
-    for opening in openings:
-        for ending in endings(0):
-            for head in ((0, 0, 7, 0), (1, 1, 7, 0), (2, 1, 1, 3)):
-                yield packet_input(begin + opening + list(talk(0, EOM)) + ending, head)
+    # With a window of the guest's that is large, or small.
+    for window in (0, 2, 3):
+        openings = [[(CONNECT, 0, kind, window)] + opened for kind in (0, 1, 2, 3, 4, 5, 16, 17)]
+        openings += [[(PACKET, 0, REQUEST, window << 8 | port)] + opened for port in (0, 1)]
+        openings += [[(PACKET, 0, REQUEST | 0x200, window << 8 | port)] + greet
+                     for port in (0, 1)]
+        for number, opening in enumerate(openings):
+            for ending in endings(0):
+                buffers = 3 if number % 2 else 64
+                steps = begin + opening + list(talk(0, EOM, buffers)) + ending
+                for head in ((0, 0, 7, 0), (1, 1, 7, 0), (2, 1, 1, 3)):
+                    yield packet_input(steps, head)
     # Nobody there, a queue that is full, a guest that says no, or nothing.
     yield packet_input(begin + [(PACKET, i, REQUEST, 2 + i % 3) for i in range(6)]
                        + [(TIME, 0, 0, 500), (ACCEPT, 0, 0, 0), (TIME, 0, 0, 900), *opened])
