@@ -149,7 +149,7 @@ $(O)/kmod-upcall/%.o: CFLAGS_ALL += -Wno-unused-parameter
 $(O)/tests/unit/test_request: LIBS = $(PARSER:%.c=$(O)/%.o)
 $(O)/tests/unit/test_request: $(PARSER:%.c=$(O)/%.o)
 
-$(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c $(PARSER) $(wildcard kmod-upcall/*.h proto/*.h tests/fuzz/shim/*/*)
+$(O)/fuzz/fuzz_request: tests/fuzz/fuzz_request.c tests/fuzz/fuzz.h $(PARSER) $(wildcard kmod-upcall/*.h proto/*.h tests/fuzz/shim/*/*)
 	$(call say,CLANG,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(SHIM) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
@@ -160,11 +160,17 @@ FUZZ_RING  := $(addprefix transport/,vring.c vring_split.c vring_packed.c memory
 	inflight.c inflight_split.c inflight_packed.c)
 FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.c) \
 	$(addprefix transport/,state.c store.c notify.c)
-FUZZERS    := $(addprefix $(O)/fuzz/fuzz_,request ring front)
+FUZZ_DEVICE := $(filter-out transport/sandbox% transport/holder% \
+	$(patsubst %,transport/%.c,main log vsockd control answer figures door listener), \
+	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,hybrid endpoint io registry) \
+	tests/fuzz/machine.c
+FUZZ_TRANSPORT := $(addprefix $(O)/fuzz/fuzz_,ring front packet line)
+FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)
 $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
-$(O)/fuzz/fuzz_ring $(O)/fuzz/fuzz_front: $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c \
-		proto/error.c $(wildcard transport/*.h proto/*.h)
+$(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
+$(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/error.c \
+		$(wildcard transport/*.h proto/*.h tests/fuzz/*.h) tests/unit/way.h
 	$(call say,CLANG,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \

@@ -40,6 +40,14 @@ here=$BATS_TEST_DIRNAME
 	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-20}"
 }
 
+@test "libFuzzer finds nothing in the packets of a hostile guest and the programs it talks to" {
+	"$here/fuzz-transport" packet --seconds "${FUZZ_SECONDS:-20}"
+}
+
+@test "libFuzzer finds nothing in the lines that open connections" {
+	"$here/fuzz-transport" line --seconds "${FUZZ_SECONDS:-20}"
+}
+
 @test "a live guest lives through anything, and good requests work meanwhile: 6.12" {
 	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-20}"
 }

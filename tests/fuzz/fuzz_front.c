@@ -7,28 +7,14 @@
  * An input is a row of messages: descriptors, the 12 bytes of the header and the
  * payload. seeds.py writes some.
  */
-#include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../transport/vhost_user.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                           \
-	do {                                                                       \
-		if (!(condition)) {                                                \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, \
-				#condition);                                       \
-			abort();                                                   \
-		}                                                                  \
-	} while (0)
+#include "fuzz.h"
 
 enum {
 	FILE_SIZE = 1 << 20,
@@ -105,18 +91,6 @@ static void reset(void *owner)
 }
 
 static const struct vhost_user_ops ops = {watch, unwatch, changed, reset};
-
-static unsigned int open_files(void)
-{
-	unsigned int count = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	CHECK(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
 
 static void make_files(void)
 {
@@ -198,7 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t used;
 
 	make_files();
-	before = open_files();
+	before = fuzz_open_files();
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
 			 pair) == 0);
 	memset(&t, 0, sizeof(t));
@@ -218,7 +192,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	vhost_user_detach(&t.vu);
 	close(pair[1]);
-	CHECK(open_files() == before);
+	CHECK(fuzz_open_files() == before);
 	for (int i = 0; i < FILES; i++)
 		close(files[i]);
 	return 0;

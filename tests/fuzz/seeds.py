@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Inputs to begin from, for fuzz_ring and fuzz_front: rings with chains in them, and
-# what front-ends really send.
+# Inputs to begin from: for fuzz_ring, rings with chains in them; for fuzz_front, what
+# front-ends really send; for fuzz_packet, connections from their beginning to their
+# end; for fuzz_line, lines.
 #
-#   tests/fuzz/seeds.py ring|front FOLDER
+#   tests/fuzz/seeds.py ring|front|packet|line FOLDER
 import struct
 import sys
 
@@ -106,8 +107,97 @@ def fronts():
             yield front(features, slots, log=not slots)
 
 
+# The steps of fuzz_packet.c.
+(PACKET, RAW, CONNECT, WRITE, READ, SHUT, CLOSE, TIME, OFFER, RECEIVE, ANSWER, ACCEPT, PAUSE,
+ RESTART) = range(14)
+HOLD = 0x80
+REQUEST, RESPONSE, RST, SHUTDOWN, RW, CREDIT_UPDATE, CREDIT_REQUEST = range(7)
+EOM = 0x100
+BUFFERS = (OFFER, 0, 64, 3731)
+
+
+def packet_input(steps, head=(0, 0, 7, 0)):
+    return bytes(head) + b"".join(struct.pack("<BBHI", *s) for s in steps)
+
+
+def talk(flow, message, buffers):
+    """Bytes both ways, more than what is passed on at once, and credit."""
+    for size in (1, 3000, 60000, 60000, 60000):
+        yield PACKET, flow, RW | message, size
+        yield WRITE, flow, 0, size
+        yield RECEIVE, flow, 63, 0
+        yield OFFER, 0, buffers, 3731
+    yield PACKET, flow, CREDIT_UPDATE, 0x40000000
+    yield PACKET, flow, CREDIT_REQUEST, 0
+    yield HOLD | PACKET, flow, RW, 100
+    yield HOLD | PACKET, flow, RW, 200
+    yield PACKET, flow, RW | message, 300
+    for _ in range(4):
+        yield READ, flow, 0, 100000
+    yield RECEIVE, flow, 63, 0
+    yield BUFFERS
+
+
+def endings(flow):
+    both = [(READ, flow, 0, 100000)] * 2 + [(RECEIVE, flow, 63, 0), (TIME, flow, 0, 9000)]
+    yield [(PACKET, flow, SHUTDOWN, 2), (SHUT, flow, 0, 0)] + both
+    yield [(PACKET, flow, SHUTDOWN, 3)] + both
+    yield [(PACKET, flow, RST, 0)] + both
+    yield [(CLOSE, flow, 0, 0), (PACKET, flow, RW | EOM, 10)] + both
+    yield [(PACKET, flow, SHUTDOWN, 1), (WRITE, flow, 0, 10), (SHUT, flow, 1, 0)] + both
+    yield [(PAUSE, flow, 0, 0), (PACKET, flow, RW | EOM, 10), (RESTART, flow, 0, 0)] + both
+
+
+def packets():
+    begin = [BUFFERS]
+    greet = [(READ, 0, 0, 100), (WRITE, 0, 0, 0), (RECEIVE, 0, 9, 0)]
+    opened = [(RECEIVE, 0, 9, 0)]
+    # With a window of the guest's that is large, or small.
+    for window in (0, 2, 3):
+        openings = [[(CONNECT, 0, kind, window)] + opened for kind in (0, 1, 2, 3, 4, 5, 16, 17)]
+        openings += [[(PACKET, 0, REQUEST, window << 8 | port)] + opened for port in (0, 1)]
+        openings += [[(PACKET, 0, REQUEST | 0x200, window << 8 | port)] + greet
+                     for port in (0, 1)]
+        for number, opening in enumerate(openings):
+            for ending in endings(0):
+                buffers = 3 if number % 2 else 64
+                steps = begin + opening + list(talk(0, EOM, buffers)) + ending
+                for head in ((0, 0, 7, 0), (1, 1, 7, 0), (2, 1, 1, 3)):
+                    yield packet_input(steps, head)
+    # Nobody there, a queue that is full, a guest that says no, or nothing.
+    yield packet_input(begin + [(PACKET, i, REQUEST, 2 + i % 3) for i in range(6)]
+                       + [(TIME, 0, 0, 500), (ACCEPT, 0, 0, 0), (TIME, 0, 0, 900), *opened])
+    for answer in (1, 2):
+        yield packet_input(begin + [(ANSWER, 0, answer, 0), (CONNECT, 0, 0, 0), *opened,
+                                    (WRITE, 0, 0, 10), (TIME, 0, 0, 11000), *opened])
+    # Each field wrong by itself.
+    for bit in range(12):
+        for value in (0, 0x12345, 0xffffff05):
+            yield packet_input(begin + [(CONNECT, 0, 0, 0), *opened, (RAW, 0, 1 << bit, value),
+                                        *opened])
+
+
+def line_input(kind, cut, line):
+    return bytes([kind, cut]) + line
+
+
+def lines():
+    """Of a host program, a sibling, and the answer of one; all for both socket types."""
+    right = [b"CONNECT 5000\n", b"connect 1\r\nhello", b"CONNECT 4294967295\n",
+             b"CONNECT 5000 FROM 7:1025\n", b"connect 1 from 7:2\r\nbytes behind",
+             b"OK 77\n", b"ok 1\r\nand more"]
+    wrong = [b"CONNECT 4294967296\n", b"CONNECT 00000000001\n", b"CONNECT -1\n", b"CONNECT \n",
+             b"CONNECT  1\n", b"CONNECT 1 \n", b"CONNECT 1 FROM 8:1\n", b"CONNECT 1\0\n",
+             b"CONNECT 1 FROM 42:1\n", b"GET / HTTP/1.0\r\n", b"OK\n", b"OK 1", b"",
+             b"CONNECT 1", b"CONNECT 1 FROM 7:4294967296\n", b"C" * 200]
+    for line in right + wrong:
+        for kind in range(16):
+            for cut in (0, 1, 5):
+                yield line_input(kind, cut, line)
+
+
 def main():
-    inputs = {"ring": rings, "front": fronts}[sys.argv[1]]
+    inputs = {"ring": rings, "front": fronts, "packet": packets, "line": lines}[sys.argv[1]]
     for number, data in enumerate(inputs()):
         with open(f"{sys.argv[2]}/seed-{number}", "wb") as file:
             file.write(data)

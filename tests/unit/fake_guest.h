@@ -107,10 +107,12 @@ static inline struct packet guest_packet(enum packet_op op, uint32_t guest_port,
 	};
 }
 
-/* Puts bytes into a slot and offers them as a chain of that many descriptors. */
-static inline void guest_offer_tx(struct guest *g, unsigned int slot,
-				  const uint8_t *head, const void *payload,
-				  uint32_t len, unsigned int parts)
+/*
+ * Puts bytes into a slot and makes them a chain of that many descriptors; seen with
+ * fake_publish().
+ */
+static inline void guest_put_tx(struct guest *g, unsigned int slot, const uint8_t *head,
+				const void *payload, uint32_t len, unsigned int parts)
 {
 	uint64_t at = TX_AT + (uint64_t)slot * TX_STRIDE,
 		 table = INDIRECT_AT + (uint64_t)slot * 256;
@@ -136,7 +138,15 @@ static inline void guest_offer_tx(struct guest *g, unsigned int slot,
 	if (g->use_indirect)
 		g->ring[1].desc[slot * TX_DESCS] = (struct vring_desc){
 			.addr = table, .len = parts * 16, .flags = VRING_DESC_INDIRECT};
-	fake_offer(g, 1, slot * TX_DESCS);
+	fake_put(g, 1, slot * TX_DESCS);
+}
+
+static inline void guest_offer_tx(struct guest *g, unsigned int slot,
+				  const uint8_t *head, const void *payload,
+				  uint32_t len, unsigned int parts)
+{
+	guest_put_tx(g, slot, head, payload, len, parts);
+	fake_publish(g, 1);
 }
 
 /* Sends a packet in that many descriptors and waits until it was taken. */
