@@ -123,9 +123,9 @@ vcpus() { qmp query-cpus-fast | python3 -c 'import json, sys; print(len(json.loa
 # One QMP command, given as its name or as JSON; prints what it returns.
 qmp() { qmp-client "$VMCTL_RUN_DIR/guest/qmp.sock" "$@"; }
 
-# Polls until a command succeeds, for at most a minute.
+# Polls until a command succeeds, for at most four minutes: a machine may be busy.
 eventually() {
-	local deadline=$((SECONDS + 60))
+	local deadline=$((SECONDS + 240))
 	local said=${BATS_TEST_TMPDIR:-$VMCTL_RUN_DIR}/eventually
 	until "$@" 2>"$said"; do
 		if [ $SECONDS -ge $deadline ]; then
