@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "service.h"
 #include "session.h"
 
 static void signal_ready(struct agent_source *source, uint32_t events)
@@ -45,13 +46,31 @@ static int signals_start(struct agent *agent, struct error *err)
 	return 0;
 }
 
-static void stop(struct agent *agent)
+/* *n: how many have been started, whatever comes of the rest. */
+static int services_start(struct agent *agent, size_t *n, struct error *err)
+{
+	const struct agent_service *const *services = agent->options->services;
+	int ret = 0;
+
+	for (*n = 0; !ret && services[*n]; ++*n) {
+		if (services[*n]->start)
+			ret = services[*n]->start(agent, err);
+		if (ret)
+			return error_prefix(err, "%s", services[*n]->name);
+	}
+	return ret;
+}
+
+static void stop(struct agent *agent, size_t n_services)
 {
 	struct agent_session *session;
 
 	agent_listener_stop(&agent->listener);
 	while ((session = TAILQ_FIRST(&agent->sessions)))
 		agent_session_destroy(session);
+	while (n_services--)
+		if (agent->options->services[n_services]->stop)
+			agent->options->services[n_services]->stop(agent);
 	agent_jobs_stop(&agent->jobs);
 	if (agent->signals.fd >= 0) {
 		agent_loop_remove(&agent->loop, &agent->signals);
@@ -63,6 +82,7 @@ static void stop(struct agent *agent)
 int agent_run(const struct agent_options *options, struct error *err)
 {
 	struct agent agent = {.options = options, .signals.fd = -1};
+	size_t n_services = 0;
 	int ret;
 
 	TAILQ_INIT(&agent.sessions);
@@ -73,12 +93,14 @@ int agent_run(const struct agent_options *options, struct error *err)
 	agent_listener_init(&agent.listener, &agent);
 	ret = signals_start(&agent, err);
 	if (!ret)
+		ret = services_start(&agent, &n_services, err);
+	if (!ret)
 		ret = agent_listener_start(&agent.listener, err);
 	if (!ret)
 		ret = agent_loop_run(&agent.loop, err);
 	if (!ret && agent.listener.failed)
 		ret = error_set(err, agent.listener.error.code, "%s",
 				agent.listener.error.text);
-	stop(&agent);
+	stop(&agent, n_services);
 	return ret;
 }

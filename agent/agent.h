@@ -12,9 +12,13 @@
 
 struct agent_session;
 
+struct agent_service;
+
 struct agent_options {
 	struct agent_address listen;
 	const char *root; /* "" or the directory that stands for / below /proc, /sys */
+	/* What is served: agent_services (agent/service.h), or a test's own. */
+	const struct agent_service *const *services;
 };
 
 struct agent {

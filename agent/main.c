@@ -9,6 +9,7 @@
 
 #include "agent.h"
 #include "log.h"
+#include "service.h"
 
 #define EXIT_USAGE 2
 
@@ -89,7 +90,7 @@ static void open_standard_fds(void)
 
 int main(int argc, char **argv)
 {
-	struct agent_options options = {.root = ""};
+	struct agent_options options = {.root = "", .services = agent_services};
 	struct error err;
 	int ret;
 

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "../../agent/agent.h"
+#include "../../agent/service.h"
 #include "io.h"
 #include "ttrpc.h"
 #include "ttrpc.pb-c.h"
@@ -141,7 +142,7 @@ static inline int dial(const struct fixture *f)
 
 static inline void agent_child(const struct fixture *f)
 {
-	struct agent_options options = {.root = f->dir};
+	struct agent_options options = {.root = f->dir, .services = agent_services};
 	char address[100], path[PATH_MAX];
 	struct error err;
 	int fd, ret;
