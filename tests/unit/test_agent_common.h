@@ -42,6 +42,9 @@ struct fixture {
 	pid_t pid;
 };
 
+/* What the agent is to serve, if not what it always does. */
+static const struct agent_service *const *test_services = agent_services;
+
 struct answer {
 	struct ttrpc_header header;
 	Ttrpc__Response *response;
@@ -142,7 +145,7 @@ static inline int dial(const struct fixture *f)
 
 static inline void agent_child(const struct fixture *f)
 {
-	struct agent_options options = {.root = f->dir, .services = agent_services};
+	struct agent_options options = {.root = f->dir, .services = test_services};
 	char address[100], path[PATH_MAX];
 	struct error err;
 	int fd, ret;
