@@ -126,6 +126,7 @@ $(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_
 
 $(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson)
 $(O)/vmctl: $(O)/host-cli/main.o $(O)/libhost-cli.a $(O)/libproto.a
+$(O)/vmctl-agent: LDLIBS_ALL = $(shell pkg-config --libs libsystemd)
 $(O)/vmctl-agent: $(O)/agent/main.o $(O)/libagent.a $(O)/libproto.a
 $(O)/vsockd: LDLIBS_ALL = $(shell pkg-config --libs libseccomp)
 $(O)/vsockd: $(O)/transport/main.o $(O)/libtransport.a $(O)/libproto.a
@@ -136,7 +137,7 @@ $(PROGRAMS):
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
-		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp)
+		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp libsystemd)
 
 # These start the program itself.
 $(O)/tests/unit/test_survive $(O)/tests/unit/test_survive_packed $(O)/tests/unit/test_store: $(O)/vsockd

@@ -11,6 +11,33 @@
 #include "service.h"
 #include "session.h"
 
+static int load_policy(struct agent *agent, struct error *err)
+{
+	const struct agent_options *options = agent->options;
+	int ret = options->policy
+			  ? agent_policy_load(&agent->policy, options->policy, err)
+			  : 0;
+
+	if (ret == -ENOENT && options->policy_may_miss) {
+		agent_policy_free(&agent->policy);
+		return 0;
+	}
+	return ret;
+}
+
+static void reload(struct agent *agent)
+{
+	struct error err;
+
+	agent_manager_reloading();
+	if (load_policy(agent, &err) < 0)
+		agent_log(AGENT_LOG_ERROR, "%s; the policy stays as it was", err.text);
+	else
+		agent_log(AGENT_LOG_INFO, "policy read: %zu rules",
+			  agent->policy.n_rules);
+	agent_manager_reloaded();
+}
+
 static void signal_ready(struct agent_source *source, uint32_t events)
 {
 	struct agent *agent = agent_container(source, struct agent, signals);
@@ -19,6 +46,10 @@ static void signal_ready(struct agent_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGHUP) {
+		reload(agent);
+		return;
+	}
 	agent_log(AGENT_LOG_INFO, "%s: ending", strsignal(info.ssi_signo));
 	agent_loop_stop(&agent->loop);
 }
@@ -34,6 +65,7 @@ static int signals_start(struct agent *agent, struct error *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return error_set(err, -errno, "sigprocmask: %s", strerror(errno));
 	agent->signals.ready = signal_ready;
@@ -65,6 +97,7 @@ static void stop(struct agent *agent, size_t n_services)
 {
 	struct agent_session *session;
 
+	agent_manager_stop(&agent->manager);
 	agent_listener_stop(&agent->listener);
 	while ((session = TAILQ_FIRST(&agent->sessions)))
 		agent_session_destroy(session);
@@ -72,6 +105,8 @@ static void stop(struct agent *agent, size_t n_services)
 		if (agent->options->services[n_services]->stop)
 			agent->options->services[n_services]->stop(agent);
 	agent_jobs_stop(&agent->jobs);
+	agent_children_stop(&agent->children);
+	agent_policy_free(&agent->policy);
 	if (agent->signals.fd >= 0) {
 		agent_loop_remove(&agent->loop, &agent->signals);
 		close(agent->signals.fd);
@@ -90,14 +125,19 @@ int agent_run(const struct agent_options *options, struct error *err)
 	if (ret < 0)
 		return ret;
 	agent_jobs_init(&agent.jobs, &agent.loop);
+	agent_children_init(&agent.children, &agent.loop);
 	agent_listener_init(&agent.listener, &agent);
 	ret = signals_start(&agent, err);
+	if (!ret)
+		ret = load_policy(&agent, err);
 	if (!ret)
 		ret = services_start(&agent, &n_services, err);
 	if (!ret)
 		ret = agent_listener_start(&agent.listener, err);
-	if (!ret)
+	if (!ret) {
+		agent_manager_ready(&agent.manager, &agent.loop);
 		ret = agent_loop_run(&agent.loop, err);
+	}
 	if (!ret && agent.listener.failed)
 		ret = error_set(err, agent.listener.error.code, "%s",
 				agent.listener.error.text);

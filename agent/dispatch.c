@@ -64,6 +64,24 @@ static bool client_has_ended(const struct agent_method *method, uint8_t flags)
 	return flags & TTRPC_REMOTE_CLOSED;
 }
 
+static void refuse_by_policy(struct agent_session *session, uint32_t stream_id,
+			     const struct agent_service *service,
+			     const struct agent_method *method, unsigned int line)
+{
+	const char *path = session->agent->options->policy;
+	unsigned int skipped;
+
+	if (agent_log_permit(&session->refused, &skipped))
+		agent_log(AGENT_LOG_WARNING,
+			  "connection %u: %s/%s refused by %s, line %u (%u more since "
+			  "the last such line)",
+			  session->number, service->name, method->name, path, line,
+			  skipped);
+	refuse(session, stream_id, TTRPC_PERMISSION_DENIED,
+	       "%s is refused by the guest's policy, %s line %u", method->name, path,
+	       line);
+}
+
 static void route(struct agent_session *session, const struct ttrpc_header *header,
 		  const Ttrpc__Request *envelope)
 {
@@ -71,6 +89,9 @@ static void route(struct agent_session *session, const struct ttrpc_header *head
 		find_service(session->agent, envelope->service);
 	const struct agent_method *method =
 		service ? find_method(service, envelope->method) : NULL;
+	unsigned int line = method ? agent_policy_refuses(&session->agent->policy,
+							  service->name, method->name)
+				   : 0;
 
 	if (!service)
 		refuse(session, header->stream_id, TTRPC_UNIMPLEMENTED,
@@ -79,6 +100,8 @@ static void route(struct agent_session *session, const struct ttrpc_header *head
 		refuse(session, header->stream_id, TTRPC_UNIMPLEMENTED,
 		       "service %s has no method '%.64s'", service->name,
 		       envelope->method);
+	else if (line)
+		refuse_by_policy(session, header->stream_id, service, method, line);
 	else if (method->kind == AGENT_UNARY && header->flags & TTRPC_REMOTE_OPEN)
 		refuse(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
 		       "%s is a unary call and takes no stream", method->name);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "log.h"
 #include "loop.h"
 #include "stream_ids.h"
 #include "ttrpc.h"
@@ -47,12 +48,13 @@ struct agent_session {
 	unsigned int n_calls;
 	size_t backlog; /* bytes that its calls keep for their handlers */
 	struct agent_stream_ids ids;
-	struct agent_timer turn; /* armed for now: backlogs can be delivered */
-	bool eof;		 /* the peer sends no more */
-	bool broken;		 /* to be destroyed as soon as the loop comes by */
-	bool complained;	 /* one log line on bad frames has been written */
-	bool blocked;		 /* the socket took no more when it was last asked */
-	bool in_turn;		 /* a turn is on: its end sees to the events */
+	struct agent_log_limit refused; /* log lines on what the policy refuses */
+	struct agent_timer turn;	/* armed for now: backlogs can be delivered */
+	bool eof;			/* the peer sends no more */
+	bool broken;	 /* to be destroyed as soon as the loop comes by */
+	bool complained; /* one log line on bad frames has been written */
+	bool blocked;	 /* the socket took no more when it was last asked */
+	bool in_turn;	 /* a turn is on: its end sees to the events */
 };
 
 /*
