@@ -2,8 +2,11 @@
 /* Streams, of a service that only this test has. */
 #include "test_agent_common.h"
 
+#include <poll.h>
+
 #include "../../agent/log.h"
 #include "../../agent/session.h"
+#include "../../host-cli/rpc.h"
 
 #define TEST_SERVICE "vmctl.test.Streams"
 #define HANGS	     999999999u /* a Count that has nothing to send */
@@ -709,6 +712,54 @@ static void two_hundred_connections_stream_at_once(void **state)
 	wait_until(count_fds(*state) == IDLE_FDS);
 }
 
+static void vmctls_client_streams_both_ways_and_cancels(void **state)
+{
+	struct rpc_request request = {TEST_SERVICE, "Echo", NULL, 0};
+	deadline_t long_time = deadline_after_ms(PATIENCE);
+	Chunk chunk = VMCTL__AGENT__V1__PING_REQUEST__INIT;
+	static uint8_t bytes[50000], packed[sizeof(bytes) + 16];
+	uint32_t n = 400, sent = 0, got = 0;
+	struct rpc_stream stream;
+	struct error err;
+	uint8_t *message;
+	struct rpc rpc;
+	size_t len;
+	int ret;
+
+	rpc_init(&rpc, dial(*state));
+	assert_int_equal(rpc_open(&stream, &rpc, &request, RPC_CLIENT_SENDS,
+				  DEADLINE_NEVER, long_time, &err),
+			 0);
+	chunk.payload.data = bytes;
+	chunk.payload.len = sizeof(bytes);
+	while (got < n) {
+		struct pollfd p = {.fd = rpc.fd, .events = rpc_events(&rpc)};
+
+		if (sent < n)
+			p.events |= POLLOUT;
+		assert_true(poll(&p, 1, PATIENCE) > 0);
+		memcpy(bytes, &sent, sizeof(sent));
+		len = vmctl__agent__v1__ping_request__pack(&chunk, packed);
+		if (sent < n && !rpc_send(&stream, packed, len, DEADLINE_NOW, &err))
+			sent++;
+		ret = rpc_recv(&stream, DEADLINE_NOW, &message, &len, &err);
+		if (ret == 1) {
+			/* A tag, three bytes of length, and there is the number. */
+			assert_memory_equal(message + 4, &got, sizeof(got));
+			got++;
+		} else {
+			assert_int_equal(ret, -EAGAIN);
+		}
+		free(message);
+	}
+	rpc_cancel(&stream);
+	request = (struct rpc_request){SERVICE, "Ping", NULL, 0};
+	assert_int_equal(rpc_call(&rpc, &request, long_time, &message, &len, &err), 0);
+	free(message);
+	wait_until(log_has(*state, "Echo cancelled"));
+	rpc_close(&rpc);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, start, stop_agent)
 
 int main(void)
@@ -732,6 +783,7 @@ int main(void)
 		test(an_oversize_message_ends_its_stream_only),
 		test(a_time_out_cancels_a_stream),
 		test(two_hundred_connections_stream_at_once),
+		test(vmctls_client_streams_both_ways_and_cancels),
 	};
 
 	return cmocka_run_group_tests_name("agent_stream", tests, NULL, NULL);
