@@ -328,19 +328,23 @@ static void take(struct agent_call *call, uint8_t flags, const uint8_t *data,
 		deliver(call, flags, data, len);
 }
 
+/*
+ * ttrpc has no word for a client that wants no more. Here it is a frame that neither
+ * has data nor closes, which means nothing otherwise.
+ */
 void agent_call_take(struct agent_call *call, const struct ttrpc_header *header,
 		     const uint8_t *payload)
 {
 	bool has_data = !(header->flags & TTRPC_NO_DATA);
 	bool closes = header->flags & TTRPC_REMOTE_CLOSED;
 
-	if (!has_data && (!closes || header->length))
+	if (!has_data && header->length)
 		agent_call_give_up(call, TTRPC_INVALID_ARGUMENT,
-				   "a data frame that has no data, yet has or does "
-				   "not close");
-	else if (!has_data && call->client_ended)
+				   "a data frame that says that it has no data, and "
+				   "has");
+	else if (!has_data && !closes)
 		agent_call_give_up(call, TTRPC_CANCELLED, "the caller gave it up");
-	else if (has_data && call->client_ended)
+	else if (call->client_ended)
 		agent_call_give_up(call, TTRPC_INVALID_ARGUMENT,
 				   "data sent to a call whose caller sends no more");
 	else if (client_streams(call->method))

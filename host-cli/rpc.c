@@ -330,11 +330,11 @@ int rpc_send(struct rpc_stream *stream, const void *message, size_t len,
 	return 0;
 }
 
-static int put_close(struct rpc_stream *stream)
+/* A frame with flags and no data. */
+static int put_flags(struct rpc_stream *stream, uint8_t flags)
 {
-	struct ttrpc_header header = {.stream_id = stream->id,
-				      .type = TTRPC_DATA,
-				      .flags = TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA};
+	struct ttrpc_header header = {
+		.stream_id = stream->id, .type = TTRPC_DATA, .flags = flags};
 
 	if (!put_frame(stream->rpc, &header))
 		return -ENOMEM;
@@ -347,7 +347,7 @@ int rpc_close_send(struct rpc_stream *stream, struct error *err)
 
 	if (ret)
 		return ret;
-	ret = put_close(stream);
+	ret = put_flags(stream, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
 	if (ret)
 		return error_set(err, ret, "ending a stream: %s", strerror(-ret));
 	stream->sending = false;
@@ -417,10 +417,8 @@ void rpc_cancel(struct rpc_stream *stream)
 {
 	if (!stream->receiving)
 		return;
-	/* The first says that no more comes, the second that no more is wanted. */
-	if (stream->sending)
-		put_close(stream);
-	put_close(stream);
+	/* It neither closes nor has data: so the agent knows it (agent/call.c). */
+	put_flags(stream, TTRPC_NO_DATA);
 	stream->rpc->cancelled = true;
 	end(stream);
 }

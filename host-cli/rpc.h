@@ -113,7 +113,8 @@ int rpc_recv(struct rpc_stream *stream, deadline_t deadline, uint8_t **message,
 	     size_t *len, struct error *err);
 
 /*
- * Ends a stream early: the server cancels the call. What it has sent until it knows is
+ * Ends a stream early: the agent cancels the call; another server may go on with it
+ * until the connection is closed. What it has sent until it knows is
  * skipped by the calls that follow. For a stream that has ended already, nothing.
  */
 void rpc_cancel(struct rpc_stream *stream);

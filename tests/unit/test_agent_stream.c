@@ -621,16 +621,23 @@ static void a_half_close_cancels_the_streams_that_it_cuts(void **state)
 	close(fd);
 }
 
-static void a_second_close_cancels_the_call(void **state)
+static void a_frame_that_neither_closes_nor_has_data_cancels(void **state)
 {
+	struct ttrpc_header h = {
+		.stream_id = 1, .type = TTRPC_DATA, .flags = TTRPC_NO_DATA};
 	int fd = dial(*state);
 
 	open_count(fd, 1, HANGS, 0);
-	send_close(fd, 1);
+	send_frame(fd, h, NULL);
 	expect_status(fd, 1, TTRPC_CANCELLED);
 	wait_until(log_has(*state, "Count cancelled"));
-	send_close(fd, 1); /* of a call that has ended: not answered */
-	expect_works(fd, 3);
+	send_frame(fd, h, NULL); /* of a call that has ended: not answered */
+	open_stream(fd, 3, "Sum", TTRPC_REMOTE_OPEN, NULL, NULL);
+	h.stream_id = 3;
+	send_frame(fd, h, NULL);
+	expect_status(fd, 3, TTRPC_CANCELLED);
+	wait_until(log_has(*state, "Sum cancelled"));
+	expect_works(fd, 5);
 	close(fd);
 }
 
@@ -778,7 +785,7 @@ int main(void)
 		test(an_endless_stream_delays_nobody),
 		test(a_connection_that_goes_cancels_its_calls),
 		test(a_half_close_cancels_the_streams_that_it_cuts),
-		test(a_second_close_cancels_the_call),
+		test(a_frame_that_neither_closes_nor_has_data_cancels),
 		test(data_where_none_belongs_ends_the_call),
 		test(an_oversize_message_ends_its_stream_only),
 		test(a_time_out_cancels_a_stream),
