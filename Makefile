@@ -52,7 +52,7 @@ UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/te
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
 .PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-siblings \
-	fuzz lint install clean help module unit vm bench
+	fuzz lint install clean help module unit vm bench check-interop
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -69,6 +69,7 @@ help:
 	@echo 'fuzz         every fuzzer, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
+	@echo 'check-interop       containerd'"'"'s ttrpc client against the agent'
 	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
 	@echo 'soak-siblings       two guests, 1 GiB at each other'
@@ -126,6 +127,7 @@ $(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_
 
 $(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson)
 $(O)/vmctl: $(O)/host-cli/main.o $(O)/libhost-cli.a $(O)/libproto.a
+$(O)/vmctl-agent: LDLIBS_ALL = $(shell pkg-config --libs libsystemd)
 $(O)/vmctl-agent: $(O)/agent/main.o $(O)/libagent.a $(O)/libproto.a
 $(O)/vsockd: LDLIBS_ALL = $(shell pkg-config --libs libseccomp)
 $(O)/vsockd: $(O)/transport/main.o $(O)/libtransport.a $(O)/libproto.a
@@ -136,7 +138,17 @@ $(PROGRAMS):
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
-		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp)
+		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp libsystemd)
+
+# The agent for other implementations' clients.
+$(O)/tests/interop/agent: $(O)/tests/interop/agent.o $(O)/libagent.a $(O)/libproto.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libprotobuf-c libsystemd)
+
+check-interop:
+	$(Q)tests/deps interop
+	$(Q)$(MAKE) --no-print-directory $(O)/tests/interop/agent
+	$(Q)O=$(O) tests/interop/run
 
 # These start the program itself.
 $(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store): $(O)/vsockd

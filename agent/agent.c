@@ -8,7 +8,35 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "service.h"
 #include "session.h"
+
+static int load_policy(struct agent *agent, struct error *err)
+{
+	const struct agent_options *options = agent->options;
+	int ret = options->policy
+			  ? agent_policy_load(&agent->policy, options->policy, err)
+			  : 0;
+
+	if (ret == -ENOENT && options->policy_may_miss) {
+		agent_policy_free(&agent->policy);
+		return 0;
+	}
+	return ret;
+}
+
+static void reload(struct agent *agent)
+{
+	struct error err;
+
+	agent_manager_reloading();
+	if (load_policy(agent, &err) < 0)
+		agent_log(AGENT_LOG_ERROR, "%s; the policy stays as it was", err.text);
+	else
+		agent_log(AGENT_LOG_INFO, "policy read: %zu rules",
+			  agent->policy.n_rules);
+	agent_manager_reloaded();
+}
 
 static void signal_ready(struct agent_source *source, uint32_t events)
 {
@@ -18,6 +46,10 @@ static void signal_ready(struct agent_source *source, uint32_t events)
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (info.ssi_signo == SIGHUP) {
+		reload(agent);
+		return;
+	}
 	agent_log(AGENT_LOG_INFO, "%s: ending", strsignal(info.ssi_signo));
 	agent_loop_stop(&agent->loop);
 }
@@ -33,6 +65,7 @@ static int signals_start(struct agent *agent, struct error *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return error_set(err, -errno, "sigprocmask: %s", strerror(errno));
 	agent->signals.ready = signal_ready;
@@ -45,14 +78,35 @@ static int signals_start(struct agent *agent, struct error *err)
 	return 0;
 }
 
-static void stop(struct agent *agent)
+/* *n: how many have been started, whatever comes of the rest. */
+static int services_start(struct agent *agent, size_t *n, struct error *err)
+{
+	const struct agent_service *const *services = agent->options->services;
+	int ret = 0;
+
+	for (*n = 0; !ret && services[*n]; ++*n) {
+		if (services[*n]->start)
+			ret = services[*n]->start(agent, err);
+		if (ret)
+			return error_prefix(err, "%s", services[*n]->name);
+	}
+	return ret;
+}
+
+static void stop(struct agent *agent, size_t n_services)
 {
 	struct agent_session *session;
 
+	agent_manager_stop(&agent->manager);
 	agent_listener_stop(&agent->listener);
 	while ((session = TAILQ_FIRST(&agent->sessions)))
 		agent_session_destroy(session);
+	while (n_services--)
+		if (agent->options->services[n_services]->stop)
+			agent->options->services[n_services]->stop(agent);
 	agent_jobs_stop(&agent->jobs);
+	agent_children_stop(&agent->children);
+	agent_policy_free(&agent->policy);
 	if (agent->signals.fd >= 0) {
 		agent_loop_remove(&agent->loop, &agent->signals);
 		close(agent->signals.fd);
@@ -63,6 +117,7 @@ static void stop(struct agent *agent)
 int agent_run(const struct agent_options *options, struct error *err)
 {
 	struct agent agent = {.options = options, .signals.fd = -1};
+	size_t n_services = 0;
 	int ret;
 
 	TAILQ_INIT(&agent.sessions);
@@ -70,15 +125,22 @@ int agent_run(const struct agent_options *options, struct error *err)
 	if (ret < 0)
 		return ret;
 	agent_jobs_init(&agent.jobs, &agent.loop);
+	agent_children_init(&agent.children, &agent.loop);
 	agent_listener_init(&agent.listener, &agent);
 	ret = signals_start(&agent, err);
 	if (!ret)
-		ret = agent_listener_start(&agent.listener, err);
+		ret = load_policy(&agent, err);
 	if (!ret)
+		ret = services_start(&agent, &n_services, err);
+	if (!ret)
+		ret = agent_listener_start(&agent.listener, err);
+	if (!ret) {
+		agent_manager_ready(&agent.manager, &agent.loop);
 		ret = agent_loop_run(&agent.loop, err);
+	}
 	if (!ret && agent.listener.failed)
 		ret = error_set(err, agent.listener.error.code, "%s",
 				agent.listener.error.text);
-	stop(&agent);
+	stop(&agent, n_services);
 	return ret;
 }

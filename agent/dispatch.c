@@ -6,26 +6,20 @@
 #include <string.h>
 
 #include "decode.h"
-#include "guest_agent.h"
+#include "agent.h"
 #include "log.h"
+#include "service.h"
 
 #define NS_PER_MS 1000000
 
-enum service {
-	SERVICE_GUEST_AGENT,
-	SERVICE_COUNT,
-};
-
-static const struct agent_service *const services[SERVICE_COUNT] = {
-	[SERVICE_GUEST_AGENT] = &guest_agent_service,
-};
-
-static const struct agent_service *find_service(const char *name)
+static const struct agent_service *find_service(const struct agent *agent,
+						const char *name)
 {
-	for (size_t i = 0; i < SERVICE_COUNT; i++)
-		if (services[i] && !strcmp(services[i]->name, name))
-			return services[i];
-	return NULL;
+	const struct agent_service *const *service = agent->options->services;
+
+	while (*service && strcmp((*service)->name, name))
+		service++;
+	return *service;
 }
 
 static const struct agent_method *find_method(const struct agent_service *service,
@@ -56,46 +50,48 @@ __attribute__((format(printf, 4, 5))) static void refuse(struct agent_session *s
 static int64_t timeout_ms(int64_t nano)
 {
 	if (!nano)
-		return AGENT_CALL_LIMIT_MS;
+		return -1;
 	return nano / NS_PER_MS + !!(nano % NS_PER_MS);
 }
 
-static void start_call(struct agent_session *session, const struct agent_method *method,
-		       uint32_t stream_id, const Ttrpc__Request *envelope)
+static bool client_has_ended(const struct agent_method *method, uint8_t flags)
 {
-	ProtobufCMessage *request;
-	struct agent_call *call;
+	if (method->kind == AGENT_UNARY)
+		return true;
+	/* Some clients open every stream as one of both ways. */
+	if (method->kind == AGENT_SERVER_STREAM)
+		return !(flags & TTRPC_REMOTE_OPEN);
+	return flags & TTRPC_REMOTE_CLOSED;
+}
 
-	if (envelope->payload.len > method->request_max) {
-		refuse(session, stream_id, TTRPC_RESOURCE_EXHAUSTED,
-		       "a %s request of %zu bytes; the limit is %zu", method->name,
-		       envelope->payload.len, method->request_max);
-		return;
-	}
-	request = agent_decode(method->request, envelope->payload.data,
-			       envelope->payload.len);
-	if (!request) {
-		refuse(session, stream_id, TTRPC_INVALID_ARGUMENT,
-		       "the payload is no %s, or has too many fields",
-		       method->request->name);
-		return;
-	}
-	call = agent_call_create(session, method, stream_id,
-				 timeout_ms(envelope->timeout_nano));
-	if (call)
-		method->handle(call, request);
-	else
-		refuse(session, stream_id, TTRPC_RESOURCE_EXHAUSTED,
-		       "no memory for another call");
-	agent_decode_free(request);
+static void refuse_by_policy(struct agent_session *session, uint32_t stream_id,
+			     const struct agent_service *service,
+			     const struct agent_method *method, unsigned int line)
+{
+	const char *path = session->agent->options->policy;
+	unsigned int skipped;
+
+	if (agent_log_permit(&session->refused, &skipped))
+		agent_log(AGENT_LOG_WARNING,
+			  "connection %u: %s/%s refused by %s, line %u (%u more since "
+			  "the last such line)",
+			  session->number, service->name, method->name, path, line,
+			  skipped);
+	refuse(session, stream_id, TTRPC_PERMISSION_DENIED,
+	       "%s is refused by the guest's policy, %s line %u", method->name, path,
+	       line);
 }
 
 static void route(struct agent_session *session, const struct ttrpc_header *header,
 		  const Ttrpc__Request *envelope)
 {
-	const struct agent_service *service = find_service(envelope->service);
+	const struct agent_service *service =
+		find_service(session->agent, envelope->service);
 	const struct agent_method *method =
 		service ? find_method(service, envelope->method) : NULL;
+	unsigned int line = method ? agent_policy_refuses(&session->agent->policy,
+							  service->name, method->name)
+				   : 0;
 
 	if (!service)
 		refuse(session, header->stream_id, TTRPC_UNIMPLEMENTED,
@@ -104,14 +100,18 @@ static void route(struct agent_session *session, const struct ttrpc_header *head
 		refuse(session, header->stream_id, TTRPC_UNIMPLEMENTED,
 		       "service %s has no method '%.64s'", service->name,
 		       envelope->method);
-	else if (header->flags & TTRPC_REMOTE_OPEN)
+	else if (line)
+		refuse_by_policy(session, header->stream_id, service, method, line);
+	else if (method->kind == AGENT_UNARY && header->flags & TTRPC_REMOTE_OPEN)
 		refuse(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
 		       "%s is a unary call and takes no stream", method->name);
 	else if (envelope->timeout_nano < 0)
 		refuse(session, header->stream_id, TTRPC_DEADLINE_EXCEEDED,
 		       "the time-out had passed when the call was sent");
 	else
-		start_call(session, method, header->stream_id, envelope);
+		agent_call_begin(session, service, method, header->stream_id, envelope,
+				 client_has_ended(method, header->flags),
+				 timeout_ms(envelope->timeout_nano));
 }
 
 void agent_dispatch(struct agent_session *session, const struct ttrpc_header *header,

@@ -10,7 +10,7 @@
 
 static const char *root_of(const struct agent_call *call)
 {
-	return call->session->agent->options->root;
+	return call->agent->options->root;
 }
 
 void guest_agent_fail(struct agent_call *call, const struct error *err)
@@ -97,7 +97,7 @@ static void get_guest_info(struct agent_call *call, const ProtobufCMessage *mess
 
 static void online_cpus(struct agent_call *call, const ProtobufCMessage *message)
 {
-	online_cpus_start(call, root_of(call), &call->session->agent->jobs,
+	online_cpus_start(call, root_of(call), &call->agent->jobs,
 			  (const Vmctl__Agent__V1__OnlineCpusRequest *)message);
 }
 
@@ -113,7 +113,7 @@ static const struct agent_method methods[METHOD_COUNT] = {
 		{
 			.name = "Ping",
 			.request = &vmctl__agent__v1__ping_request__descriptor,
-			.request_max = TTRPC_PAYLOAD_MAX,
+			.response = &vmctl__agent__v1__ping_response__descriptor,
 			.handle = ping,
 		},
 	[METHOD_GET_GUEST_INFO] =
@@ -122,6 +122,8 @@ static const struct agent_method methods[METHOD_COUNT] = {
 			.request =
 				&vmctl__agent__v1__get_guest_info_request__descriptor,
 			.request_max = 4096,
+			.response =
+				&vmctl__agent__v1__get_guest_info_response__descriptor,
 			.handle = get_guest_info,
 		},
 	[METHOD_ONLINE_CPUS] =
@@ -130,7 +132,10 @@ static const struct agent_method methods[METHOD_COUNT] = {
 			.request = &vmctl__agent__v1__online_cpus_request__descriptor,
 			.request_max =
 				6 * GUEST_CPU_MAX, /* a tag and a varint for each */
+			.response = &vmctl__agent__v1__online_cpus_response__descriptor,
+			.changes = true,
 			.handle = online_cpus,
+			.cancel = online_cpus_cancel,
 		},
 };
 

@@ -3,8 +3,8 @@
 #ifndef AGENT_GUEST_AGENT_H
 #define AGENT_GUEST_AGENT_H
 
-#include "dispatch.h"
 #include "guest_cpu.h"
+#include "service.h"
 #include "vmctl/agent/v1/agent.pb-c.h"
 
 extern const struct agent_service guest_agent_service;

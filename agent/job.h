@@ -15,7 +15,7 @@
 #include "loop.h"
 
 /* Children at a time; other jobs wait for their turn. */
-#define AGENT_JOBS_MAX 4
+#define AGENT_JOBS_MAX 16
 
 /* Embedded in what the work is about. */
 struct agent_job {

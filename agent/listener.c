@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "manager.h"
 #include "session.h"
 
 #define RETRY_MS 1000 /* between two tries to listen */
@@ -211,6 +212,7 @@ static int try_listen(struct agent_listener *listener, struct error *err)
 				  "%s; waiting for the vsock modules to be loaded",
 				  err->text);
 		listener->said_waiting = true;
+		agent_manager_status("waiting for the vsock modules to be loaded");
 		agent_loop_arm(loop, &listener->retry, deadline_after_ms(RETRY_MS));
 		return 0;
 	}
@@ -221,6 +223,10 @@ static int try_listen(struct agent_listener *listener, struct error *err)
 	ret = agent_loop_add(loop, &listener->source, EPOLLIN);
 	if (ret < 0)
 		return error_set(err, ret, "epoll_ctl: %s", strerror(-ret));
+	if (is_unix)
+		agent_manager_status("listens on %s", address->path);
+	else
+		agent_manager_status("listens on vsock port %u", address->port);
 	if (is_unix)
 		agent_log(AGENT_LOG_INFO, "version %s listens on %s", VMCTL_VERSION,
 			  address->path);

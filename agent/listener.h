@@ -13,7 +13,7 @@
 #include "loop.h"
 
 #define AGENT_PORT	   220
-#define AGENT_SESSIONS_MAX 64
+#define AGENT_SESSIONS_MAX 256
 
 struct agent;
 

@@ -78,9 +78,11 @@ void agent_loop_disarm(struct agent_loop *loop, struct agent_timer *timer)
 
 static void fire_timers(struct agent_loop *loop)
 {
+	deadline_t now = deadline_after_ms(0);
 	struct agent_timer *timer;
 
-	while ((timer = TAILQ_FIRST(&loop->timers)) && !deadline_left_ms(timer->at)) {
+	/* One that is armed anew for at once waits until the descriptors had theirs. */
+	while ((timer = TAILQ_FIRST(&loop->timers)) && timer->at <= now) {
 		agent_loop_disarm(loop, timer);
 		timer->fire(timer);
 	}

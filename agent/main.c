@@ -9,22 +9,26 @@
 
 #include "agent.h"
 #include "log.h"
+#include "service.h"
 
 #define EXIT_USAGE 2
 
 static const char usage[] =
-	"usage: vmctl-agent [--listen ADDRESS]\n"
+	"usage: vmctl-agent [--listen ADDRESS] [--policy FILE]\n"
 	"\n"
 	"Serves the host's vmctl from inside a guest.\n"
 	"\n"
 	"  --listen ADDRESS  vsock:PORT (default: vsock:220), where only the host is\n"
 	"                    let in, or unix:PATH for tests and debugging\n"
+	"  --policy FILE     which calls are let through; default, if it exists:\n"
+	"                    " AGENT_POLICY_FILE "\n"
 	"  --root DIR        read /proc and /sys below DIR (for tests)\n"
 	"  --version         print the version and exit\n"
 	"  --help            print this and exit\n";
 
 enum option_id {
 	OPTION_LISTEN = 256,
+	OPTION_POLICY,
 	OPTION_ROOT,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -32,6 +36,7 @@ enum option_id {
 
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPTION_LISTEN},
+	{"policy", required_argument, NULL, OPTION_POLICY},
 	{"root", required_argument, NULL, OPTION_ROOT},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -49,6 +54,10 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 		switch (c) {
 		case OPTION_LISTEN:
 			listen = optarg;
+			break;
+		case OPTION_POLICY:
+			options->policy = optarg;
+			options->policy_may_miss = false;
 			break;
 		case OPTION_ROOT:
 			options->root = optarg;
@@ -89,7 +98,10 @@ static void open_standard_fds(void)
 
 int main(int argc, char **argv)
 {
-	struct agent_options options = {.root = ""};
+	struct agent_options options = {.root = "",
+					.policy = AGENT_POLICY_FILE,
+					.policy_may_miss = true,
+					.services = agent_services};
 	struct error err;
 	int ret;
 

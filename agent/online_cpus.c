@@ -145,7 +145,6 @@ static void job_done(struct agent_job *job)
 		work_free(work);
 		return;
 	}
-	work->call->cancel = NULL;
 	take_records(work);
 	for (size_t i = 0; i < work->n; i++)
 		all = all && work->results[i].error != PENDING;
@@ -158,7 +157,7 @@ static void job_done(struct agent_job *job)
 	work_free(work);
 }
 
-static void cancel(struct agent_call *call)
+void online_cpus_cancel(struct agent_call *call)
 {
 	struct work *work = call->work;
 
@@ -237,7 +236,6 @@ void online_cpus_start(struct agent_call *call, const char *root,
 	work->job.output = work->records;
 	work->job.output_size = work->n * sizeof(*work->records);
 	call->work = work;
-	call->cancel = cancel;
 	for (size_t i = 0; i < work->n; i++) {
 		if (work->results[i].error == PENDING) {
 			agent_job_start(jobs, &work->job);

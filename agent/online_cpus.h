@@ -15,4 +15,7 @@ void online_cpus_start(struct agent_call *call, const char *root,
 		       struct agent_jobs *jobs,
 		       const Vmctl__Agent__V1__OnlineCpusRequest *request);
 
+/* The caller of such a call has gone, or its time is up. */
+void online_cpus_cancel(struct agent_call *call);
+
 #endif

@@ -15,8 +15,10 @@
 #include "log.h"
 
 /* Reads and frames in one go; then the other sessions have their turn. */
-#define READS_PER_TURN 64
-#define IOVECS	       16
+#define READS_PER_TURN	    64
+#define DELIVERIES_PER_TURN 64
+#define ROOMS_PER_TURN	    64
+#define IOVECS		    16
 
 struct agent_frame {
 	TAILQ_ENTRY(agent_frame) link;
@@ -28,7 +30,7 @@ struct agent_frame {
 static bool wants_to_read(const struct agent_session *session)
 {
 	return !session->eof && !session->broken && session->queued < AGENT_QUEUE_MAX &&
-	       session->n_calls < AGENT_CALLS_MAX;
+	       session->backlog < AGENT_BACKLOG_MAX;
 }
 
 static bool is_finished(const struct agent_session *session)
@@ -53,27 +55,30 @@ void agent_session_wake(struct agent_session *session)
 		 * after a half-close, as long as calls are under way.
 		 */
 		events |= EPOLLRDHUP | EPOLLET;
-	if (!TAILQ_EMPTY(&session->queue))
+	if (!TAILQ_EMPTY(&session->queue)) {
 		events |= EPOLLOUT;
+		/* There may be no edge to come; watching anew makes one. */
+		if (events & EPOLLET && !session->blocked)
+			session->source.events = 0;
+	}
 	/* Without it nothing might bring the loop here again. */
 	if (is_finished(session))
 		shutdown(session->source.fd, SHUT_RDWR);
 	agent_loop_watch(&session->agent->loop, &session->source, events);
 }
 
-void agent_session_send(struct agent_session *session, uint32_t stream_id,
-			const Ttrpc__Response *response)
+/* message may be NULL: no payload. */
+static int queue(struct agent_session *session, struct ttrpc_header header,
+		 const ProtobufCMessage *message)
 {
-	size_t size = ttrpc__response__get_packed_size(response);
-	struct ttrpc_header header = {
-		.length = size,
-		.stream_id = stream_id,
-		.type = TTRPC_RESPONSE,
-	};
+	size_t size = message ? protobuf_c_message_get_packed_size(message) : 0;
 	struct agent_frame *frame;
+	int ret = 0;
 
 	if (session->broken)
-		return;
+		return -EPIPE;
+	if (size > TTRPC_PAYLOAD_MAX)
+		return -EMSGSIZE;
 	frame = malloc(sizeof(*frame) + TTRPC_HEADER_SIZE + size);
 	if (!frame) {
 		agent_log(AGENT_LOG_ERROR,
@@ -81,15 +86,42 @@ void agent_session_send(struct agent_session *session, uint32_t stream_id,
 			  "closing it",
 			  session->number, size);
 		session->broken = true;
+		ret = -ENOMEM;
 	} else {
+		header.length = size;
 		ttrpc_header_encode(&header, frame->data);
-		ttrpc__response__pack(response, frame->data + TTRPC_HEADER_SIZE);
+		if (message)
+			protobuf_c_message_pack(message,
+						frame->data + TTRPC_HEADER_SIZE);
 		frame->len = TTRPC_HEADER_SIZE + size;
 		frame->sent = 0;
 		TAILQ_INSERT_TAIL(&session->queue, frame, link);
 		session->queued += sizeof(*frame) + frame->len;
 	}
 	agent_session_wake(session);
+	return ret;
+}
+
+void agent_session_send(struct agent_session *session, uint32_t stream_id,
+			const Ttrpc__Response *response)
+{
+	struct ttrpc_header header = {.stream_id = stream_id, .type = TTRPC_RESPONSE};
+
+	queue(session, header, &response->base);
+}
+
+int agent_session_send_data(struct agent_session *session, uint32_t stream_id,
+			    uint8_t flags, const ProtobufCMessage *message)
+{
+	struct ttrpc_header header = {
+		.stream_id = stream_id, .type = TTRPC_DATA, .flags = flags};
+
+	return queue(session, header, message);
+}
+
+bool agent_session_has_room(const struct agent_session *session)
+{
+	return !session->broken && session->queued < AGENT_STREAM_MAX;
 }
 
 void agent_session_send_status(struct agent_session *session, uint32_t stream_id,
@@ -117,31 +149,40 @@ static void complain(struct agent_session *session, uint32_t stream_id, int stat
 	agent_session_send_status(session, stream_id, status, text);
 }
 
-static void take_data(struct agent_session *session, uint32_t stream_id)
+static struct agent_call *find_call(const struct agent_session *session,
+				    uint32_t stream_id)
 {
-	struct agent_call *call;
+	struct agent_call *call = TAILQ_FIRST(&session->calls);
 
-	for (call = TAILQ_FIRST(&session->calls); call; call = TAILQ_NEXT(call, link)) {
-		if (call->stream_id == stream_id) {
-			agent_call_fail(call, TTRPC_INVALID_ARGUMENT,
-					"data sent to a unary call");
-			return;
-		}
-	}
-	complain(session, stream_id, TTRPC_INVALID_ARGUMENT,
-		 "data for a stream that is not open");
+	while (call && call->stream_id != stream_id)
+		call = TAILQ_NEXT(call, link);
+	return call;
+}
+
+static void take_data(struct agent_session *session, const struct ttrpc_header *header,
+		      const uint8_t *payload)
+{
+	struct agent_call *call = find_call(session, header->stream_id);
+
+	if (call)
+		agent_call_take(call, header, payload);
+	/* Of a call that has ended the client may not have heard yet. */
+	else if (!agent_stream_ids_used(&session->ids, header->stream_id))
+		complain(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
+			 "data for a stream that is not open");
 }
 
 static void take_request(struct agent_session *session,
 			 const struct ttrpc_header *header, const uint8_t *payload)
 {
-	if (header->stream_id <= session->last_stream_id) {
+	if (!agent_stream_ids_take(&session->ids, header->stream_id))
 		complain(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
-			 "a stream id was used again or does not ascend");
-		return;
-	}
-	session->last_stream_id = header->stream_id;
-	agent_dispatch(session, header, payload);
+			 "a stream id was used again, or is far below others");
+	else if (session->n_calls >= AGENT_CALLS_MAX)
+		complain(session, header->stream_id, TTRPC_RESOURCE_EXHAUSTED,
+			 "too many calls under way on this connection");
+	else
+		agent_dispatch(session, header, payload);
 }
 
 static void take_frame(struct agent_session *session, const struct ttrpc_header *header,
@@ -153,7 +194,7 @@ static void take_frame(struct agent_session *session, const struct ttrpc_header 
 	else if (header->type == TTRPC_REQUEST)
 		take_request(session, header, payload);
 	else if (header->type == TTRPC_DATA)
-		take_data(session, header->stream_id);
+		take_data(session, header, payload);
 	else
 		complain(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
 			 "a frame that is neither request nor data");
@@ -162,6 +203,7 @@ static void take_frame(struct agent_session *session, const struct ttrpc_header 
 static void take_oversize(struct agent_session *session,
 			  const struct ttrpc_header *header)
 {
+	struct agent_call *call;
 	char text[80];
 
 	/* ttrpc's PROTOCOL.md reserves the first byte: it is 0 in any frame. */
@@ -175,6 +217,14 @@ static void take_oversize(struct agent_session *session,
 	}
 	snprintf(text, sizeof(text), "a message of %u bytes; the limit is %u",
 		 header->length, TTRPC_PAYLOAD_MAX);
+	call = find_call(session, header->stream_id);
+	if (call) {
+		agent_call_give_up(call, TTRPC_RESOURCE_EXHAUSTED, "%s", text);
+		return;
+	}
+	/* What follows on this stream is not to be complained about again. */
+	if (header->type == TTRPC_REQUEST && header->stream_id % 2)
+		agent_stream_ids_take(&session->ids, header->stream_id);
 	complain(session, header->stream_id, TTRPC_RESOURCE_EXHAUSTED, text);
 }
 
@@ -242,6 +292,7 @@ static void forget_sent(struct agent_session *session, size_t sent)
 
 static void flush(struct agent_session *session)
 {
+	session->blocked = false;
 	while (!session->broken && !TAILQ_EMPTY(&session->queue)) {
 		struct iovec iov[IOVECS];
 		struct msghdr msg = {.msg_iov = iov};
@@ -258,6 +309,7 @@ static void flush(struct agent_session *session)
 		if (n >= 0) {
 			forget_sent(session, n);
 		} else if (errno == EAGAIN) {
+			session->blocked = true;
 			return;
 		} else if (errno != EINTR) {
 			session->broken = true;
@@ -270,6 +322,99 @@ static bool is_peer_gone(const struct agent_session *session)
 {
 	return send(session->source.fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
 	       errno != EAGAIN && errno != EINTR;
+}
+
+/* Gives handlers what was kept for them, each call in its turn. */
+static void give_messages(struct agent_session *session)
+{
+	for (int i = 0; i < DELIVERIES_PER_TURN; i++) {
+		struct agent_call *call = TAILQ_FIRST(&session->calls);
+
+		while (call && (call->paused || TAILQ_EMPTY(&call->backlog)))
+			call = TAILQ_NEXT(call, link);
+		if (!call)
+			return;
+		TAILQ_REMOVE(&session->calls, call, link);
+		TAILQ_INSERT_TAIL(&session->calls, call, link);
+		agent_call_deliver(call);
+	}
+	agent_session_wake_calls(session);
+}
+
+/* A client that has ended its connection ends no stream any more. */
+static void drop_cut_streams(struct agent_session *session)
+{
+	struct agent_call *call;
+
+	do {
+		call = TAILQ_FIRST(&session->calls);
+		while (call && call->client_ended)
+			call = TAILQ_NEXT(call, link);
+		if (call)
+			agent_call_give_up(call, TTRPC_CANCELLED,
+					   "the connection ended within the stream");
+	} while (call);
+}
+
+static struct agent_call *first_that_wants_room(const struct agent_session *session)
+{
+	struct agent_call *call = TAILQ_FIRST(&session->calls);
+
+	if (session->broken || session->queued >= AGENT_STREAM_LOW)
+		return NULL;
+	while (call && !call->wants_room)
+		call = TAILQ_NEXT(call, link);
+	return call;
+}
+
+/* Lets streams that wait for room go on, each in its turn. */
+static void give_room(struct agent_session *session)
+{
+	struct agent_call *call;
+
+	for (int i = 0; i < ROOMS_PER_TURN; i++) {
+		call = first_that_wants_room(session);
+		if (!call)
+			return;
+		TAILQ_REMOVE(&session->calls, call, link);
+		TAILQ_INSERT_TAIL(&session->calls, call, link);
+		agent_call_give_room(call);
+	}
+}
+
+/* Sends what the turn has brought; then the session may be gone. */
+static void end_turn(struct agent_session *session)
+{
+	if (session->eof)
+		drop_cut_streams(session);
+	flush(session);
+	give_room(session);
+	flush(session);
+	/* A stream whose client keeps up: the other connections come first. */
+	if (first_that_wants_room(session))
+		agent_session_wake_calls(session);
+	if (!wants_to_read(session) && is_peer_gone(session))
+		session->broken = true;
+	session->in_turn = false;
+	if (is_finished(session))
+		agent_session_destroy(session);
+	else
+		agent_session_wake(session);
+}
+
+static void turn_fired(struct agent_timer *timer)
+{
+	struct agent_session *session =
+		agent_container(timer, struct agent_session, turn);
+
+	session->in_turn = true;
+	give_messages(session);
+	end_turn(session);
+}
+
+void agent_session_wake_calls(struct agent_session *session)
+{
+	agent_loop_arm(&session->agent->loop, &session->turn, deadline_after_ms(0));
 }
 
 static void session_ready(struct agent_source *source, uint32_t events)
@@ -286,14 +431,7 @@ static void session_ready(struct agent_source *source, uint32_t events)
 		/* The peer is gone altogether: nobody is left to answer to. */
 		session->broken = true;
 	}
-	flush(session);
-	if (!wants_to_read(session) && is_peer_gone(session))
-		session->broken = true;
-	session->in_turn = false;
-	if (is_finished(session))
-		agent_session_destroy(session);
-	else
-		agent_session_wake(session);
+	end_turn(session);
 }
 
 int agent_session_create(struct agent *agent, int fd)
@@ -307,6 +445,7 @@ int agent_session_create(struct agent *agent, int fd)
 	session->agent = agent;
 	session->number = ++last_number;
 	session->source = (struct agent_source){.fd = fd, .ready = session_ready};
+	session->turn.fire = turn_fired;
 	ttrpc_reader_init(&session->reader);
 	TAILQ_INIT(&session->queue);
 	TAILQ_INIT(&session->calls);
@@ -333,6 +472,7 @@ void agent_session_destroy(struct agent_session *session)
 		TAILQ_REMOVE(&session->queue, frame, link);
 		free(frame);
 	}
+	agent_loop_disarm(&session->agent->loop, &session->turn);
 	agent_loop_remove(&session->agent->loop, &session->source);
 	close(session->source.fd);
 	ttrpc_reader_free(&session->reader);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#include "cleanup.h"
 #include "text.h"
 #include "ttrpc.pb-c.h"
 
@@ -17,6 +17,10 @@ void rpc_init(struct rpc *rpc, int fd)
 {
 	rpc->fd = fd;
 	rpc->stream_id = 1;
+	rpc->out = NULL;
+	rpc->out_len = rpc->out_sent = 0;
+	rpc->streaming = false;
+	rpc->cancelled = false;
 	ttrpc_reader_init(&rpc->reader);
 }
 
@@ -26,19 +30,86 @@ void rpc_close(struct rpc *rpc)
 		close(rpc->fd);
 	rpc->fd = -1;
 	ttrpc_reader_free(&rpc->reader);
+	free(rpc->out);
+	rpc->out = NULL;
+}
+
+/* Sends of what is kept as much as the socket takes now. */
+static int flush(struct rpc *rpc)
+{
+	while (rpc->out_sent < rpc->out_len) {
+		ssize_t n =
+			send(rpc->fd, rpc->out + rpc->out_sent,
+			     rpc->out_len - rpc->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n >= 0)
+			rpc->out_sent += n;
+		else if (errno == EAGAIN)
+			return 0;
+		else if (errno != EINTR)
+			return errno == EPIPE ? -ECONNRESET : -errno;
+	}
+	free(rpc->out);
+	rpc->out = NULL;
+	rpc->out_len = rpc->out_sent = 0;
+	return 0;
+}
+
+short rpc_events(const struct rpc *rpc)
+{
+	return rpc->out_len ? POLLIN | POLLOUT : POLLIN;
+}
+
+/* Sends all that is kept: -ETIMEDOUT. */
+static int flush_by(struct rpc *rpc, deadline_t deadline)
+{
+	struct pollfd p = {.fd = rpc->fd, .events = POLLOUT};
+	int ret, n;
+
+	for (;;) {
+		ret = flush(rpc);
+		if (ret || !rpc->out_len)
+			return ret;
+		n = poll(&p, 1, deadline_left_ms(deadline));
+		if (!n)
+			return -ETIMEDOUT;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
+/*
+ * Puts a frame behind what is kept; returns where its payload goes, or NULL when there
+ * is no memory.
+ */
+static uint8_t *put_frame(struct rpc *rpc, const struct ttrpc_header *header)
+{
+	size_t len = TTRPC_HEADER_SIZE + (size_t)header->length;
+	uint8_t *out = realloc(rpc->out, rpc->out_len + len);
+
+	if (!out)
+		return NULL;
+	rpc->out = out;
+	out += rpc->out_len;
+	rpc->out_len += len;
+	ttrpc_header_encode(header, out);
+	return out + TTRPC_HEADER_SIZE;
 }
 
 static int send_request(struct rpc *rpc, const struct rpc_request *request,
-			deadline_t deadline, struct error *err)
+			uint8_t flags, deadline_t limit, deadline_t deadline,
+			struct error *err)
 {
 	Ttrpc__Request message = TTRPC__REQUEST__INIT;
-	struct ttrpc_header header = {.stream_id = rpc->stream_id,
-				      .type = TTRPC_REQUEST};
-	cleanup_free uint8_t *frame = NULL;
-	int left = deadline_left_ms(deadline);
+	struct ttrpc_header header = {
+		.stream_id = rpc->stream_id, .type = TTRPC_REQUEST, .flags = flags};
+	int left = deadline_left_ms(limit);
+	uint8_t *to;
 	size_t len;
 	int ret;
 
+	if (rpc->streaming)
+		return error_set(err, -EBUSY, "%s: a stream is open", request->method);
 	message.service = (char *)request->service;
 	message.method = (char *)request->method;
 	message.payload.data = (uint8_t *)request->payload;
@@ -49,39 +120,32 @@ static int send_request(struct rpc *rpc, const struct rpc_request *request,
 	if (len > TTRPC_PAYLOAD_MAX)
 		return error_set(err, -EMSGSIZE, "%s: the request is too large",
 				 request->method);
-	frame = malloc(TTRPC_HEADER_SIZE + len);
-	if (!frame)
-		return error_set(err, -ENOMEM, "no memory for a request");
 	header.length = (uint32_t)len;
-	ttrpc_header_encode(&header, frame);
-	ttrpc__request__pack(&message, frame + TTRPC_HEADER_SIZE);
-	ret = io_write_full(rpc->fd, frame, TTRPC_HEADER_SIZE + len, deadline, NULL);
-	if (ret == -EPIPE)
-		ret = -ECONNRESET;
+	to = put_frame(rpc, &header);
+	if (!to)
+		return error_set(err, -ENOMEM, "no memory for a request");
+	ttrpc__request__pack(&message, to);
+	rpc->stream_id += 2;
+	ret = flush_by(rpc, deadline);
 	if (ret)
 		return error_set(err, ret, "sending %s: %s", request->method,
 				 strerror(-ret));
 	return 0;
 }
 
-/* Reads what there is into the reader, waiting for the first byte. */
+/* Reads into the reader, waiting for the first byte. -EAGAIN: none by the deadline. */
 static int fill(struct rpc *rpc, deadline_t deadline, struct error *err)
 {
-	struct pollfd p = {.fd = rpc->fd, .events = POLLIN};
 	size_t space;
 	void *to = ttrpc_reader_space(&rpc->reader, &space);
 
 	if (!to)
 		return error_set(err, -ENOMEM, "no memory for the answer");
 	for (;;) {
-		int left = deadline_left_ms(deadline);
-		ssize_t n;
+		struct pollfd p = {.fd = rpc->fd, .events = rpc_events(rpc)};
+		ssize_t n = recv(rpc->fd, to, space, MSG_DONTWAIT);
+		int ret;
 
-		if (!left)
-			return error_set(err, -ETIMEDOUT, "no answer in time");
-		if (poll(&p, 1, left) <= 0)
-			continue;
-		n = recv(rpc->fd, to, space, MSG_DONTWAIT);
 		if (n > 0) {
 			ttrpc_reader_advance(&rpc->reader, n);
 			return 0;
@@ -93,11 +157,19 @@ static int fill(struct rpc *rpc, deadline_t deadline, struct error *err)
 		if (errno != EAGAIN && errno != EINTR)
 			return error_set(err, -errno, "reading the answer: %s",
 					 strerror(errno));
+		ret = flush(rpc);
+		/* A server that has gone may have answered before. */
+		if (ret && ret != -ECONNRESET)
+			return error_set(err, ret, "sending: %s", strerror(-ret));
+		if (!poll(&p, 1, deadline_left_ms(deadline)))
+			return error_set(err, -EAGAIN, "no answer in time");
 	}
 }
 
-static int next_frame(struct rpc *rpc, deadline_t deadline, struct ttrpc_header *header,
-		      const uint8_t **payload, struct error *err)
+/* The next frame that is not of a stream that was cancelled. */
+static int next_frame(struct rpc *rpc, uint32_t id, deadline_t deadline,
+		      struct ttrpc_header *header, const uint8_t **payload,
+		      struct error *err)
 {
 	for (;;) {
 		int ret = fill(rpc, deadline, err);
@@ -108,7 +180,11 @@ static int next_frame(struct rpc *rpc, deadline_t deadline, struct ttrpc_header 
 		case TTRPC_TAKE_MORE:
 			continue;
 		case TTRPC_TAKE_FRAME:
-			return 0;
+			if (!rpc->cancelled || header->stream_id >= id)
+				return 0;
+			if (deadline_left_ms(deadline))
+				continue;
+			return error_set(err, -EAGAIN, "no answer in time");
 		case TTRPC_TAKE_OVERSIZE:
 			break;
 		}
@@ -153,29 +229,196 @@ static int take_response(const Ttrpc__Response *response, uint8_t **reply,
 	return 0;
 }
 
-int rpc_call(struct rpc *rpc, const struct rpc_request *request, deadline_t deadline,
-	     uint8_t **reply, size_t *reply_len, struct error *err)
+static int take_response_frame(const struct ttrpc_header *header,
+			       const uint8_t *payload, uint8_t **reply,
+			       size_t *reply_len, struct error *err)
 {
-	const uint8_t *payload = NULL;
-	struct ttrpc_header header;
-	Ttrpc__Response *response;
-	uint32_t id = rpc->stream_id;
-	int ret = send_request(rpc, request, deadline, err);
+	Ttrpc__Response *response =
+		ttrpc__response__unpack(NULL, header->length, payload);
+	int ret;
 
-	rpc->stream_id += 2;
-	if (!ret)
-		ret = next_frame(rpc, deadline, &header, &payload, err);
-	if (ret)
-		return ret;
-	if (header.type != TTRPC_RESPONSE || header.stream_id != id)
-		return error_set(err, -EPROTO,
-				 "expected the answer of stream %u, got type %u of "
-				 "stream %u",
-				 id, header.type, header.stream_id);
-	response = ttrpc__response__unpack(NULL, header.length, payload);
 	if (!response)
 		return error_set(err, -EPROTO, "the answer is no ttrpc.Response");
 	ret = take_response(response, reply, reply_len, err);
 	ttrpc__response__free_unpacked(response, NULL);
 	return ret;
+}
+
+static int not_expected(const struct ttrpc_header *header, uint32_t id,
+			struct error *err)
+{
+	return error_set(err, -EPROTO,
+			 "expected the answer of stream %u, got type %u of stream %u",
+			 id, header->type, header->stream_id);
+}
+
+int rpc_call(struct rpc *rpc, const struct rpc_request *request, deadline_t deadline,
+	     uint8_t **reply, size_t *reply_len, struct error *err)
+{
+	const uint8_t *payload = NULL;
+	struct ttrpc_header header;
+	uint32_t id = rpc->stream_id;
+	int ret = send_request(rpc, request, 0, deadline, deadline, err);
+
+	if (!ret)
+		ret = next_frame(rpc, id, deadline, &header, &payload, err);
+	if (ret == -EAGAIN)
+		return error_set(err, -ETIMEDOUT, "no answer in time");
+	if (ret)
+		return ret;
+	if (header.type != TTRPC_RESPONSE || header.stream_id != id)
+		return not_expected(&header, id, err);
+	return take_response_frame(&header, payload, reply, reply_len, err);
+}
+
+int rpc_open(struct rpc_stream *stream, struct rpc *rpc,
+	     const struct rpc_request *request, enum rpc_direction direction,
+	     deadline_t limit, deadline_t deadline, struct error *err)
+{
+	bool sends = direction == RPC_CLIENT_SENDS;
+	uint32_t id = rpc->stream_id;
+	int ret = send_request(rpc, request,
+			       sends ? TTRPC_REMOTE_OPEN : TTRPC_REMOTE_CLOSED, limit,
+			       deadline, err);
+
+	if (ret)
+		return ret;
+	*stream = (struct rpc_stream){
+		.rpc = rpc, .id = id, .sending = sends, .receiving = true};
+	rpc->streaming = true;
+	return 0;
+}
+
+static void end(struct rpc_stream *stream)
+{
+	stream->sending = false;
+	stream->receiving = false;
+	stream->rpc->streaming = false;
+}
+
+static int may_send(const struct rpc_stream *stream, struct error *err)
+{
+	return stream->sending ? 0 : error_set(err, -EPIPE, "the stream takes no more");
+}
+
+int rpc_send(struct rpc_stream *stream, const void *message, size_t len,
+	     deadline_t deadline, struct error *err)
+{
+	struct ttrpc_header header = {.stream_id = stream->id, .type = TTRPC_DATA};
+	int ret = may_send(stream, err);
+	uint8_t *to;
+
+	if (ret)
+		return ret;
+	if (len > TTRPC_PAYLOAD_MAX)
+		return error_set(err, -EMSGSIZE, "a message of %zu bytes is too large",
+				 len);
+	ret = flush_by(stream->rpc, deadline);
+	if (ret == -ETIMEDOUT)
+		ret = -EAGAIN;
+	if (ret)
+		return error_set(err, ret, "sending a message: %s", strerror(-ret));
+	header.length = (uint32_t)len;
+	to = put_frame(stream->rpc, &header);
+	if (!to)
+		return error_set(err, -ENOMEM, "no memory for a message");
+	if (len)
+		memcpy(to, message, len);
+	ret = flush(stream->rpc);
+	if (ret)
+		return error_set(err, ret, "sending a message: %s", strerror(-ret));
+	return 0;
+}
+
+/* A frame with flags and no data. */
+static int put_flags(struct rpc_stream *stream, uint8_t flags)
+{
+	struct ttrpc_header header = {
+		.stream_id = stream->id, .type = TTRPC_DATA, .flags = flags};
+
+	if (!put_frame(stream->rpc, &header))
+		return -ENOMEM;
+	return flush(stream->rpc);
+}
+
+int rpc_close_send(struct rpc_stream *stream, struct error *err)
+{
+	int ret = may_send(stream, err);
+
+	if (ret)
+		return ret;
+	ret = put_flags(stream, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
+	if (ret)
+		return error_set(err, ret, "ending a stream: %s", strerror(-ret));
+	stream->sending = false;
+	return 0;
+}
+
+static int take_data(struct rpc_stream *stream, const struct ttrpc_header *header,
+		     const uint8_t *payload, uint8_t **message, size_t *len,
+		     struct error *err)
+{
+	if (header->flags & TTRPC_NO_DATA) {
+		if (!(header->flags & TTRPC_REMOTE_CLOSED))
+			return error_set(err, -EPROTO,
+					 "a data frame with no data that does not "
+					 "close");
+		end(stream);
+		return 0;
+	}
+	/* One byte more, so that an empty message is no NULL. */
+	*message = malloc(header->length + 1);
+	if (!*message)
+		return error_set(err, -ENOMEM, "no memory for a message");
+	if (header->length)
+		memcpy(*message, payload, header->length);
+	*len = header->length;
+	/* The last message: the next call says so. */
+	if (header->flags & TTRPC_REMOTE_CLOSED)
+		end(stream);
+	return 1;
+}
+
+static int receive(struct rpc_stream *stream, deadline_t deadline, uint8_t **message,
+		   size_t *len, struct error *err)
+{
+	const uint8_t *payload = NULL;
+	struct ttrpc_header header;
+	int ret = next_frame(stream->rpc, stream->id, deadline, &header, &payload, err);
+
+	if (ret)
+		return ret;
+	if (header.stream_id != stream->id)
+		return not_expected(&header, stream->id, err);
+	if (header.type == TTRPC_DATA)
+		return take_data(stream, &header, payload, message, len, err);
+	if (header.type != TTRPC_RESPONSE)
+		return not_expected(&header, stream->id, err);
+	end(stream);
+	return take_response_frame(&header, payload, message, len, err);
+}
+
+int rpc_recv(struct rpc_stream *stream, deadline_t deadline, uint8_t **message,
+	     size_t *len, struct error *err)
+{
+	int ret;
+
+	*message = NULL;
+	*len = 0;
+	if (!stream->receiving)
+		return 0;
+	ret = receive(stream, deadline, message, len, err);
+	if (ret < 0 && ret != -EAGAIN)
+		end(stream);
+	return ret;
+}
+
+void rpc_cancel(struct rpc_stream *stream)
+{
+	if (!stream->receiving)
+		return;
+	/* It neither closes nor has data: so the agent knows it (agent/call.c). */
+	put_flags(stream, TTRPC_NO_DATA);
+	stream->rpc->cancelled = true;
+	end(stream);
 }

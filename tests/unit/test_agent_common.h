@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "../../agent/agent.h"
+#include "../../agent/service.h"
 #include "io.h"
 #include "ttrpc.h"
 #include "ttrpc.pb-c.h"
@@ -40,6 +41,12 @@ struct fixture {
 	char socket[80];
 	pid_t pid;
 };
+
+/* What the agent is to serve, if not what it always does. */
+static const struct agent_service *const *test_services = agent_services;
+/* Room for its policy's path, and what is in it; or none. */
+static char *test_policy;
+static const char *test_policy_text;
 
 struct answer {
 	struct ttrpc_header header;
@@ -141,7 +148,8 @@ static inline int dial(const struct fixture *f)
 
 static inline void agent_child(const struct fixture *f)
 {
-	struct agent_options options = {.root = f->dir};
+	struct agent_options options = {
+		.root = f->dir, .services = test_services, .policy = test_policy};
 	char address[100], path[PATH_MAX];
 	struct error err;
 	int fd, ret;
@@ -170,6 +178,10 @@ static inline int start_agent(void **state)
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->socket, sizeof(f->socket), "%s/agent.sock", f->dir);
 	make_tree(f);
+	if (test_policy) {
+		path_of(f, "policy", test_policy);
+		put_file(f, "policy", test_policy_text);
+	}
 	fflush(NULL);
 	f->pid = fork();
 	assert_true(f->pid >= 0);

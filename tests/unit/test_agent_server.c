@@ -4,6 +4,8 @@
 
 #include <sys/utsname.h>
 
+#include "../../agent/stream_ids.h"
+
 static void ping_answers_with_the_bytes_it_was_given(void **state)
 {
 	int fd = dial(*state);
@@ -346,7 +348,7 @@ static void a_frame_that_is_cut_short_is_logged(void **state)
 	close(fd);
 }
 
-static void stream_ids_must_be_odd_and_ascend(void **state)
+static void stream_ids_must_be_odd_and_new(void **state)
 {
 	int fd = dial(*state);
 
@@ -354,13 +356,21 @@ static void stream_ids_must_be_odd_and_ascend(void **state)
 	expect_pong(fd, 5, "good");
 	send_ping(fd, 5, "again");
 	expect_status(fd, 5, TTRPC_INVALID_ARGUMENT);
-	send_ping(fd, 3, "lower");
+	send_ping(fd, 3, "lower, by a client that swaps neighbours");
+	expect_pong(fd, 3, "lower, by a client that swaps neighbours");
+	send_ping(fd, 3, "again");
 	expect_status(fd, 3, TTRPC_INVALID_ARGUMENT);
+	send_ping(fd, 5 + 2 * AGENT_STREAM_WINDOW, "far above");
+	expect_pong(fd, 5 + 2 * AGENT_STREAM_WINDOW, "far above");
+	send_ping(fd, 1, "far below");
+	expect_status(fd, 1, TTRPC_INVALID_ARGUMENT);
+	send_ping(fd, 7, "just not too far below");
+	expect_pong(fd, 7, "just not too far below");
 	send_ping(fd, 6, "even");
 	expect_status(fd, 6, TTRPC_INVALID_ARGUMENT);
 	send_ping(fd, 0, "zero");
 	expect_status(fd, 0, TTRPC_INVALID_ARGUMENT);
-	expect_works(fd, 7);
+	expect_works(fd, 9);
 	send_ping(fd, UINT32_MAX, "the last there is");
 	expect_pong(fd, UINT32_MAX, "the last there is");
 	close(fd);
@@ -446,7 +456,7 @@ int main(void)
 		test(many_requests_in_flight_get_each_its_own_answer),
 		test(requests_before_a_half_close_are_answered),
 		test(a_frame_that_is_cut_short_is_logged),
-		test(stream_ids_must_be_odd_and_ascend),
+		test(stream_ids_must_be_odd_and_new),
 		test(frames_of_the_wrong_type_are_refused),
 		test(a_stream_to_a_unary_call_is_refused),
 		test(absurd_time_outs_do_no_harm),

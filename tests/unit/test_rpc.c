@@ -6,6 +6,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -211,6 +212,184 @@ static void an_answer_above_the_limit_is_refused_by_its_header(void **state)
 	stop(&s);
 }
 
+static struct rpc_stream open_stream(struct server *s, enum rpc_direction direction)
+{
+	struct rpc_stream stream;
+
+	assert_int_equal(rpc_open(&stream, &s->rpc, &ping, direction, DEADLINE_NEVER,
+				  LONG, &s->err),
+			 0);
+	return stream;
+}
+
+static int receive(struct server *s, struct rpc_stream *stream, deadline_t deadline)
+{
+	free(s->reply);
+	return rpc_recv(stream, deadline, &s->reply, &s->len, &s->err);
+}
+
+static void expect_sent(struct server *s, uint32_t stream, uint8_t type, uint8_t flags,
+			const char *payload)
+{
+	uint8_t header[TTRPC_HEADER_SIZE], bytes[512];
+	struct ttrpc_header h;
+
+	assert_int_equal(read(s->fd, header, sizeof(header)), sizeof(header));
+	ttrpc_header_decode(header, &h);
+	assert_int_equal(h.stream_id, stream);
+	assert_int_equal(h.type, type);
+	assert_int_equal(h.flags, flags);
+	assert_in_range(h.length, 0, sizeof(bytes));
+	if (h.length)
+		assert_int_equal(read(s->fd, bytes, h.length), h.length);
+	if (payload) {
+		assert_int_equal(h.length, strlen(payload));
+		assert_memory_equal(bytes, payload, h.length);
+	}
+}
+
+static void say_flags(struct server *s, uint32_t stream, uint8_t flags)
+{
+	struct ttrpc_header h = {
+		.stream_id = stream, .type = TTRPC_DATA, .flags = flags};
+	uint8_t header[TTRPC_HEADER_SIZE];
+
+	ttrpc_header_encode(&h, header);
+	assert_int_equal(write(s->fd, header, sizeof(header)), sizeof(header));
+}
+
+static void a_server_stream_gives_messages_and_then_its_end(void **state)
+{
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_SERVER_SENDS);
+
+	(void)state;
+	expect_sent(&s, 1, TTRPC_REQUEST, TTRPC_REMOTE_CLOSED, NULL);
+	assert_int_equal(receive(&s, &stream, DEADLINE_NOW), -EAGAIN);
+	say(&s, 1, TTRPC_DATA, "one", 3);
+	say(&s, 1, TTRPC_DATA, "", 0);
+	assert_int_equal(receive(&s, &stream, LONG), 1);
+	assert_int_equal(s.len, 3);
+	assert_memory_equal(s.reply, "one", 3);
+	assert_int_equal(receive(&s, &stream, LONG), 1);
+	assert_int_equal(s.len, 0);
+	assert_int_equal(call(&s, LONG), -EBUSY);
+	assert_int_equal(rpc_send(&stream, "x", 1, LONG, &s.err), -EPIPE);
+	say_flags(&s, 1, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA);
+	assert_int_equal(receive(&s, &stream, LONG), 0);
+	assert_int_equal(receive(&s, &stream, LONG), 0);
+	answer(&s, 3, 0, "", "hi");
+	assert_int_equal(call(&s, LONG), 0);
+	stop(&s);
+}
+
+static void a_client_stream_sends_and_gets_one_answer(void **state)
+{
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_CLIENT_SENDS);
+
+	(void)state;
+	expect_sent(&s, 1, TTRPC_REQUEST, TTRPC_REMOTE_OPEN, NULL);
+	assert_int_equal(rpc_send(&stream, "abc", 3, LONG, &s.err), 0);
+	assert_int_equal(rpc_send(&stream, NULL, 0, LONG, &s.err), 0);
+	assert_int_equal(rpc_close_send(&stream, &s.err), 0);
+	assert_int_equal(rpc_send(&stream, "abc", 3, LONG, &s.err), -EPIPE);
+	expect_sent(&s, 1, TTRPC_DATA, 0, "abc");
+	expect_sent(&s, 1, TTRPC_DATA, 0, "");
+	expect_sent(&s, 1, TTRPC_DATA, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA, "");
+	answer(&s, 1, 0, "", "sum");
+	assert_int_equal(receive(&s, &stream, LONG), 0);
+	assert_int_equal(s.len, 3);
+	assert_memory_equal(s.reply, "sum", 3);
+	stop(&s);
+}
+
+static void a_stream_that_fails_says_why(void **state)
+{
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_CLIENT_SENDS);
+
+	(void)state;
+	answer(&s, 1, TTRPC_PERMISSION_DENIED, "line 3", "");
+	assert_int_equal(receive(&s, &stream, LONG), -EACCES);
+	assert_non_null(strstr(s.err.text, "line 3"));
+	assert_int_equal(rpc_send(&stream, "x", 1, LONG, &s.err), -EPIPE);
+	rpc_cancel(&stream); /* has ended: nothing */
+	stream = open_stream(&s, RPC_SERVER_SENDS);
+	close(s.fd);
+	s.fd = -1;
+	assert_int_equal(receive(&s, &stream, LONG), -ECONNRESET);
+	stop(&s);
+}
+
+static void a_message_is_taken_whole_or_not_at_all(void **state)
+{
+	static char bytes[1 << 20];
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_CLIENT_SENDS);
+	size_t got = 0, want;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(rpc_events(&s.rpc), POLLIN);
+	assert_int_equal(rpc_send(&stream, bytes, TTRPC_PAYLOAD_MAX + 1, LONG, &s.err),
+			 -EMSGSIZE);
+	/* More than a socket's buffer holds. */
+	assert_int_equal(rpc_send(&stream, bytes, sizeof(bytes), SOON, &s.err), 0);
+	assert_int_equal(rpc_events(&s.rpc), POLLIN | POLLOUT);
+	assert_int_equal(rpc_send(&stream, "x", 1, SOON, &s.err), -EAGAIN);
+	expect_sent(&s, 1, TTRPC_REQUEST, TTRPC_REMOTE_OPEN, NULL);
+	want = TTRPC_HEADER_SIZE + sizeof(bytes);
+	while (got < want) {
+		char some[65536];
+		size_t left = want - got;
+
+		n = read(s.fd, some, left < sizeof(some) ? left : sizeof(some));
+		assert_true(n > 0);
+		got += n;
+		/* Who waits for an answer sends meanwhile. */
+		assert_int_equal(receive(&s, &stream, DEADLINE_NOW), -EAGAIN);
+	}
+	assert_int_equal(rpc_events(&s.rpc), POLLIN);
+	assert_int_equal(rpc_send(&stream, "x", 1, SOON, &s.err), 0);
+	expect_sent(&s, 1, TTRPC_DATA, 0, "x");
+	stop(&s);
+}
+
+static void what_comes_of_a_cancelled_stream_is_skipped(void **state)
+{
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_CLIENT_SENDS);
+
+	(void)state;
+	rpc_cancel(&stream);
+	rpc_cancel(&stream);
+	expect_sent(&s, 1, TTRPC_REQUEST, TTRPC_REMOTE_OPEN, NULL);
+	expect_sent(&s, 1, TTRPC_DATA, TTRPC_NO_DATA, "");
+	say(&s, 1, TTRPC_DATA, "late", 4);
+	answer(&s, 1, TTRPC_CANCELLED, "so be it", "");
+	answer(&s, 3, 0, "", "hi");
+	assert_int_equal(call(&s, LONG), 0);
+	assert_memory_equal(s.reply, "hi", 2);
+	stop(&s);
+}
+
+static void a_stream_with_nonsense_in_it_ends(void **state)
+{
+	struct server s = start();
+	struct rpc_stream stream = open_stream(&s, RPC_SERVER_SENDS);
+
+	(void)state;
+	say_flags(&s, 1, TTRPC_NO_DATA);
+	assert_int_equal(receive(&s, &stream, LONG), -EPROTO);
+	stop(&s);
+	s = start();
+	stream = open_stream(&s, RPC_SERVER_SENDS);
+	say(&s, 7, TTRPC_DATA, "x", 1);
+	assert_int_equal(receive(&s, &stream, LONG), -EPROTO);
+	stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +402,12 @@ int main(void)
 		cmocka_unit_test(another_stream_or_type_is_no_answer),
 		cmocka_unit_test(protobuf_garbage_is_no_answer),
 		cmocka_unit_test(an_answer_above_the_limit_is_refused_by_its_header),
+		cmocka_unit_test(a_server_stream_gives_messages_and_then_its_end),
+		cmocka_unit_test(a_client_stream_sends_and_gets_one_answer),
+		cmocka_unit_test(a_stream_that_fails_says_why),
+		cmocka_unit_test(a_message_is_taken_whole_or_not_at_all),
+		cmocka_unit_test(what_comes_of_a_cancelled_stream_is_skipped),
+		cmocka_unit_test(a_stream_with_nonsense_in_it_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A process that was dropped, until it has ended. */
+struct agent_orphan {
+	TAILQ_ENTRY(agent_orphan) link;
+	struct agent_children *children;
+	struct agent_source source;
+	pid_t pid;
+};
+
+void agent_children_init(struct agent_children *children, struct agent_loop *loop)
+{
+	children->loop = loop;
+	TAILQ_INIT(&children->orphans);
+}
+
+/* Never blocks: it is called for a process that has ended, or need not have. */
+static int reap(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, WNOHANG) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static void close_source(struct agent_children *children, struct agent_source *source)
+{
+	agent_loop_remove(children->loop, source);
+	close(source->fd);
+}
+
+static void free_orphan(struct agent_orphan *orphan)
+{
+	reap(orphan->pid);
+	close_source(orphan->children, &orphan->source);
+	TAILQ_REMOVE(&orphan->children->orphans, orphan, link);
+	free(orphan);
+}
+
+void agent_children_stop(struct agent_children *children)
+{
+	struct agent_orphan *orphan;
+
+	while ((orphan = TAILQ_FIRST(&children->orphans)))
+		free_orphan(orphan);
+}
+
+static void child_ready(struct agent_source *source, uint32_t events)
+{
+	struct agent_child *child = agent_container(source, struct agent_child, source);
+
+	(void)events;
+	close_source(child->children, source);
+	child->exited(child, reap(child->pid));
+}
+
+static void orphan_ready(struct agent_source *source, uint32_t events)
+{
+	(void)events;
+	free_orphan(agent_container(source, struct agent_orphan, source));
+}
+
+int agent_child_watch(struct agent_children *children, struct agent_child *child)
+{
+	int ret;
+
+	child->children = children;
+	child->source.ready = child_ready;
+	child->source.fd = pidfd_open(child->pid, 0);
+	if (child->source.fd < 0)
+		return -errno;
+	ret = agent_loop_add(children->loop, &child->source, EPOLLIN);
+	if (ret < 0)
+		close(child->source.fd);
+	return ret;
+}
+
+int agent_child_signal(struct agent_child *child, int signal)
+{
+	/* It is no zombie of ours yet: the pid is nobody else's. */
+	if (!kill(-child->pid, signal))
+		return 0;
+	return kill(child->pid, signal) < 0 ? -errno : 0;
+}
+
+void agent_child_drop(struct agent_child *child)
+{
+	struct agent_orphan *orphan = malloc(sizeof(*orphan));
+	struct agent_children *children = child->children;
+
+	agent_child_signal(child, SIGKILL);
+	agent_loop_remove(children->loop, &child->source);
+	if (orphan) {
+		orphan->children = children;
+		orphan->pid = child->pid;
+		orphan->source = (struct agent_source){
+			.fd = child->source.fd,
+			.ready = orphan_ready,
+		};
+		TAILQ_INSERT_TAIL(&children->orphans, orphan, link);
+		if (!agent_loop_add(children->loop, &orphan->source, EPOLLIN))
+			return;
+		TAILQ_REMOVE(&children->orphans, orphan, link);
+		free(orphan);
+	}
+	/* No memory to wait with: a zombie may stay, until the agent ends. */
+	close(child->source.fd);
+	reap(child->pid);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes that the agent has started and whose end a service waits for in the
+ * loop, through pidfd_open(2). Work of the agent's own goes into a job (job.h).
+ */
+#ifndef AGENT_CHILD_H
+#define AGENT_CHILD_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "loop.h"
+
+struct agent_children {
+	struct agent_loop *loop;
+	TAILQ_HEAD(agent_orphans, agent_orphan) orphans;
+};
+
+/* Embedded in what the process is about. */
+struct agent_child {
+	/* To be set before the watch. */
+	pid_t pid;
+	/*
+	 * Once: the process has ended and is no zombie any more; status is that of
+	 * waitpid(2). The child may be freed.
+	 */
+	void (*exited)(struct agent_child *child, int status);
+
+	/* The room's own. */
+	struct agent_children *children;
+	struct agent_source source;
+};
+
+void agent_children_init(struct agent_children *children, struct agent_loop *loop);
+/* Each child must have ended or been dropped by then. Does not block. */
+void agent_children_stop(struct agent_children *children);
+
+/*
+ * Watches a process that the caller forked and nobody else waits for. Negative
+ * errno, and the process is still the caller's.
+ */
+int agent_child_watch(struct agent_children *children, struct agent_child *child);
+
+/*
+ * Sends a signal to the process and all others of its process group, which it must
+ * lead, else to it alone. 0 or a negative errno.
+ */
+int agent_child_signal(struct agent_child *child, int signal);
+
+/*
+ * For a call's cancel(): kills likewise, with SIGKILL, and sees to it that no zombie
+ * stays. exited() is not called any more, and the child may be freed at once.
+ */
+void agent_child_drop(struct agent_child *child);
+
+#endif
