@@ -12,16 +12,6 @@
 
 #define NS_PER_MS 1000000
 
-static const struct agent_service *find_service(const struct agent *agent,
-						const char *name)
-{
-	const struct agent_service *const *service = agent->options->services;
-
-	while (*service && strcmp((*service)->name, name))
-		service++;
-	return *service;
-}
-
 static const struct agent_method *find_method(const struct agent_service *service,
 					      const char *name)
 {
@@ -30,6 +20,27 @@ static const struct agent_method *find_method(const struct agent_service *servic
 		    !strcmp(service->methods[i].name, name))
 			return &service->methods[i];
 	return NULL;
+}
+
+/*
+ * Finds the method, and the service of that name that has it: each of the files that
+ * make up a service has an entry. Without the method, *service is any of that name.
+ */
+static const struct agent_method *find(const struct agent *agent, const char *name,
+				       const char *method_name,
+				       const struct agent_service **service)
+{
+	const struct agent_service *const *s = agent->options->services;
+	const struct agent_method *method = NULL;
+
+	*service = NULL;
+	for (; *s && !method; s++) {
+		if (strcmp((*s)->name, name))
+			continue;
+		*service = *s;
+		method = find_method(*s, method_name);
+	}
+	return method;
 }
 
 __attribute__((format(printf, 4, 5))) static void refuse(struct agent_session *session,
@@ -85,10 +96,9 @@ static void refuse_by_policy(struct agent_session *session, uint32_t stream_id,
 static void route(struct agent_session *session, const struct ttrpc_header *header,
 		  const Ttrpc__Request *envelope)
 {
-	const struct agent_service *service =
-		find_service(session->agent, envelope->service);
+	const struct agent_service *service;
 	const struct agent_method *method =
-		service ? find_method(service, envelope->method) : NULL;
+		find(session->agent, envelope->service, envelope->method, &service);
 	unsigned int line = method ? agent_policy_refuses(&session->agent->policy,
 							  service->name, method->name)
 				   : 0;

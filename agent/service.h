@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How a service is declared. To add one: a file with a table of methods and a
- * `const struct agent_service`, and a line in agent/services.c.
+ * `const struct agent_service`, and a line in agent/services.c. Several files may have
+ * methods of one service: each declares an entry of the same name.
  *
  * Handlers run in the loop, one at a time, and must not block: what may block goes
  * into a job (agent/job.h), a process that is waited for into a child
