@@ -99,9 +99,10 @@ static void route(struct agent_session *session, const struct ttrpc_header *head
 	const struct agent_service *service;
 	const struct agent_method *method =
 		find(session->agent, envelope->service, envelope->method, &service);
-	unsigned int line = method ? agent_policy_refuses(&session->agent->policy,
-							  service->name, method->name)
-				   : 0;
+	unsigned int line = service && method
+				    ? agent_policy_refuses(&session->agent->policy,
+							   service->name, method->name)
+				    : 0;
 
 	if (!service)
 		refuse(session, header->stream_id, TTRPC_UNIMPLEMENTED,
