@@ -125,6 +125,14 @@ void report_may_repeat(struct report *r, enum status status)
 	r->again = r->status == status;
 }
 
+void report_not_repeated(struct report *r)
+{
+	if (r->again)
+		report_fail_more(r, STATUS_OK,
+				 "; the request is not sent again, since the guest may "
+				 "have carried it out");
+}
+
 static void say(struct report *r, const char *text)
 {
 	clear_progress(r);

@@ -343,6 +343,10 @@ static bool fake_device_command(struct fake_vm *vm, const char *name,
 		*value = fake_pci(d);
 	else if (!strcmp(name, "query-memory-devices"))
 		*value = fake_memory(d);
+	else if (!strcmp(name, "query-memory-size-summary"))
+		*value = json_pack("{s:I, s:I}", "base-memory", (json_int_t)512 << 20,
+				   "plugged-memory",
+				   (json_int_t)(d->in_qemu ? 256 << 20 : 0));
 	else if (!strcmp(name, "device_add"))
 		*value = fake_add_device(vm, arguments);
 	else if (!strcmp(name, "device_del"))
