@@ -109,10 +109,11 @@ int dimm_pick(struct qmp *q, uint64_t bytes, struct dimm picked[static DIMMS_MAX
 
 	if (ret)
 		return ret;
-	json_array_foreach (reply, i, entry)
+	json_array_foreach (reply, i, entry) {
 		if (n < DIMMS_MAX && take(entry, &picked[n]) &&
 		    number_of(&picked[n]) >= 0)
 			n++;
+	}
 	json_decref(reply);
 	qsort(picked, n, sizeof(*picked), last_first);
 	*nearest = 0;

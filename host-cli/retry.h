@@ -10,7 +10,7 @@
 #include "report.h"
 
 /* What has not answered yet in this command is given so long to come up. */
-#define RETRY_PATIENCE_MS 1000
+#define RETRY_PATIENCE_MS 2000
 
 struct retry {
 	struct report *report;

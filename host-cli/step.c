@@ -34,7 +34,8 @@ void step_print_would(const struct report *r)
 	size_t i;
 
 	fputs("steps   ", stdout);
-	json_array_foreach (list, i, what)
+	json_array_foreach (list, i, what) {
 		printf("%s %s", i ? "," : "", json_string_value(what));
+	}
 	puts(json_array_size(list) ? "; nothing was changed" : " none");
 }
