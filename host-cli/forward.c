@@ -90,7 +90,7 @@ int forward_listen(struct forward *f, struct error *err)
 	if (!ret && listen(fd, SOMAXCONN))
 		ret = -errno;
 	if (ret)
-		return error_set(err, ret, "listening on %s: %s",
+		return error_set(err, ret, "listening on %s: %s; name another LOCAL",
 				 endpoint_format(&f->local, text), strerror(-ret));
 	f->listener = steal_fd(&fd);
 	return 0;

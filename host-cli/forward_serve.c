@@ -17,7 +17,8 @@
 #include "forward.h"
 #include "joint.h"
 
-#define BACKLOG_MS 10 /* until another try to get into a full backlog */
+#define BACKLOG_MS 10  /* until another try to get into a full backlog */
+#define ACCEPT_MS  200 /* until another accept, where descriptors are short */
 #define POLLS	   (1 + FORWARDS_MAX + FORWARD_CONNECTIONS_MAX * JOINT_POLLS)
 
 struct connection {
@@ -41,6 +42,7 @@ struct server {
 	size_t connections;
 	unsigned int number;
 	unsigned int failed;
+	deadline_t pause; /* no accept until then; 0: there was no reason */
 	uint64_t sent, received;
 	struct pollfd poll[POLLS];
 	size_t polls;
@@ -174,6 +176,11 @@ static void accept_one(struct server *s, const struct forward *f)
 	struct connection *c = &s->connection[s->connections];
 	int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		tell(s, "full", describe(f), true, "accepting a connection: %s",
+		     strerror(errno));
+		s->pause = deadline_after_ms(ACCEPT_MS);
+	}
 	if (fd < 0)
 		return;
 	*c = (struct connection){
@@ -213,8 +220,9 @@ static int sooner(int a, int b)
 /* Fills s->poll; returns how long to wait. */
 static int prepare(struct server *s)
 {
-	bool room = s->connections < FORWARD_CONNECTIONS_MAX;
-	int timeout = -1;
+	int pause = s->pause ? deadline_left_ms(s->pause) : 0;
+	bool room = s->connections < FORWARD_CONNECTIONS_MAX && !pause;
+	int timeout = pause ? pause : -1;
 	size_t i;
 
 	s->poll[0] = (struct pollfd){.fd = s->signals, .events = POLLIN};

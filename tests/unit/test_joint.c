@@ -483,6 +483,79 @@ static void proxy_takes_over_a_dead_socket_and_nothing_else(void **state)
 	fake_stop(&vm);
 }
 
+/* A guest that takes any number of connections, and keeps them. */
+struct many {
+	int listener, taken;
+	pthread_mutex_t lock;
+};
+
+static void *take_many(void *arg)
+{
+	struct many *m = arg;
+	int fd;
+
+	while ((fd = accept(m->listener, NULL, NULL)) >= 0) {
+		char line[64];
+
+		if (recv(fd, line, sizeof(line), 0) <= 0)
+			continue;
+		fake_send(fd, "OK 1\n", 5);
+		pthread_mutex_lock(&m->lock);
+		m->taken++;
+		pthread_mutex_unlock(&m->lock);
+	}
+	return NULL;
+}
+
+/* Until so many were taken, and for a moment longer. */
+static int await_taken(struct many *m, int count)
+{
+	int taken = 0;
+
+	for (int i = 0; i < 1000 && taken < count; i++) {
+		poll(NULL, 0, 10);
+		pthread_mutex_lock(&m->lock);
+		taken = m->taken;
+		pthread_mutex_unlock(&m->lock);
+	}
+	poll(NULL, 0, 50);
+	return m->taken;
+}
+
+static void proxy_lets_no_more_in_than_it_can_serve(void **state)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct many m = {.listener = socket(AF_UNIX, SOCK_STREAM, 0),
+			 .lock = PTHREAD_MUTEX_INITIALIZER};
+	char root[] = "/tmp/many.XXXXXX", vm[64], local[64], one[80];
+	struct proxy p;
+	pthread_t thread;
+	int fd[260], i;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/vm", root);
+	snprintf(vm, sizeof(vm), "unix:%s/vm", root);
+	snprintf(local, sizeof(local), "%s/local", root);
+	snprintf(one, sizeof(one), "unix:%s=9", local);
+	assert_int_equal(bind(m.listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(m.listener, 8), 0); /* and it is full at times */
+	start_proxy(&p, ARGS("proxy", vm, one));
+	assert_true(hear(&p, "leads to port 9"));
+	pthread_create(&thread, NULL, take_many, &m);
+	for (i = 0; i < 260; i++)
+		fd[i] = dial_unix(local);
+	assert_int_equal(await_taken(&m, 256), 256);
+	assert_int_equal(end_proxy(&p, SIGTERM), 0);
+	shutdown(m.listener, SHUT_RDWR);
+	pthread_join(thread, NULL);
+	close(m.listener);
+	for (i = 0; i < 260; i++)
+		close(fd[i]);
+	unlink(addr.sun_path);
+	assert_int_equal(rmdir(root), 0);
+}
+
 static void proxy_refuses_what_is_no_forward(void **state)
 {
 	static char *const wrong[] = {
@@ -527,6 +600,8 @@ int main(void)
 		cmocka_unit_test_teardown(proxy_says_events_as_json, teardown),
 		cmocka_unit_test_teardown(
 			proxy_takes_over_a_dead_socket_and_nothing_else, teardown),
+		cmocka_unit_test_teardown(proxy_lets_no_more_in_than_it_can_serve,
+					  teardown),
 		cmocka_unit_test_teardown(proxy_refuses_what_is_no_forward, teardown),
 	};
 
