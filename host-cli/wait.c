@@ -50,6 +50,7 @@ static const struct {
 struct wait {
 	bool wanted[PARTIES];
 	bool answered[PARTIES];
+	char reason[REPORT_TEXT_MAX]; /* why the one that is asked did not answer */
 };
 
 static int take_party(struct wait *w, const char *name, size_t len)
@@ -114,8 +115,8 @@ static bool may_come(enum status status)
 }
 
 /* One question, with a report of its own. */
-static enum status ask(size_t which, const struct vm *vm, deadline_t deadline,
-		       struct report *r)
+static enum status ask(struct wait *w, size_t which, const struct vm *vm,
+		       deadline_t deadline, struct report *r)
 {
 	deadline_t one = deadline_after_ms(ANSWER_MS);
 	const struct options *options = r->options;
@@ -124,15 +125,15 @@ static enum status ask(size_t which, const struct vm *vm, deadline_t deadline,
 
 	report_begin(&own, options, syntax.verb, r->vm);
 	status = parties[which].ask(vm, one < deadline ? one : deadline, &own);
+	/* A question that was cut short says less than the one before. */
+	if (status != STATUS_OK && status != STATUS_TIMEOUT)
+		memcpy(w->reason, own.text, sizeof(w->reason));
 	if (status != STATUS_OK && !may_come(status))
 		report_fail(r, status, "%s", own.text);
 	else if (status != STATUS_OK && !deadline_left_ms(deadline))
 		report_fail(r, STATUS_TIMEOUT,
 			    "no answer within the --timeout of %.3g s: %s",
-			    (double)options->timeout_ms / 1000,
-			    status == STATUS_TIMEOUT
-				    ? "the connection was taken, and nothing came"
-				    : own.text);
+			    (double)options->timeout_ms / 1000, w->reason);
 	else if (status != STATUS_OK)
 		report_debug(r, "%s", own.text);
 	json_decref(own.body);
@@ -146,7 +147,9 @@ static enum status await(struct wait *w, size_t which, const struct vm *vm,
 	int left, shown = -1;
 
 	report_step(r, parties[which].name);
-	while (ask(which, vm, deadline, r) != STATUS_OK) {
+	snprintf(w->reason, sizeof(w->reason),
+		 "the connection was taken, and nothing came");
+	while (ask(w, which, vm, deadline, r) != STATUS_OK) {
 		int seconds = (int)((deadline_after_ms(0) - began) / 1000000000);
 
 		if (r->status != STATUS_OK)
@@ -166,6 +169,7 @@ static enum status await(struct wait *w, size_t which, const struct vm *vm,
 static void print(const struct wait *w, struct report *r)
 {
 	json_t *answered = json_object();
+	const char *separator = "";
 	size_t i;
 
 	for (i = 0; i < PARTIES; i++)
@@ -175,10 +179,13 @@ static void print(const struct wait *w, struct report *r)
 	report_set(r, "answered", answered);
 	if (r->status != STATUS_OK || r->options->json || r->options->quiet)
 		return;
-	printf("%s:", r->printable);
-	for (i = 0; i < PARTIES; i++)
-		if (w->wanted[i])
-			printf(" %s", parties[i].name);
+	printf("%s: ", r->printable);
+	for (i = 0; i < PARTIES; i++) {
+		if (!w->wanted[i])
+			continue;
+		printf("%s%s", separator, parties[i].name);
+		separator = " and ";
+	}
 	printf(" %s\n", json_object_size(answered) > 1 ? "answer" : "answers");
 }
 

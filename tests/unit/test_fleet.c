@@ -3,6 +3,8 @@
  * One command for several VMs, help for all of them, and what can be completed: the
  * whole program, as main() calls it.
  */
+#include <sys/wait.h>
+
 #include "fake_vm.h"
 #include "run_verb.h"
 
@@ -113,6 +115,37 @@ static void more_vms_than_run_at_once(void **state)
 		rmdir(path);
 	}
 	rmdir(root);
+}
+
+static void a_signal_ends_all_of_them(void **state)
+{
+	struct fake_vm vm = {.no_agent = true};
+	char *line[] = {"vmctl", "wait", "--all", "--timeout", "60", NULL};
+	int status, out[2];
+	pid_t pid;
+	char byte;
+
+	(void)state;
+	fake_start(&vm, 0);
+	add_vms(&vm);
+	assert_int_equal(pipe(out), 0);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		dup2(out[1], STDOUT_FILENO);
+		close(out[0]);
+		_exit(verbs_run(5, line));
+	}
+	close(out[1]);
+	poll(NULL, 0, 300);
+	kill(pid, SIGTERM);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 130);
+	assert_int_equal(read(out[0], &byte, 1), 0);
+	close(out[0]);
+	remove_vms(&vm);
+	fake_stop(&vm);
 }
 
 static void what_is_no_command_for_several(void **state)
@@ -234,6 +267,7 @@ int main(void)
 		cmocka_unit_test(all_are_asked_and_the_worst_code_counts),
 		cmocka_unit_test(operands_come_behind_the_vm),
 		cmocka_unit_test(more_vms_than_run_at_once),
+		cmocka_unit_test(a_signal_ends_all_of_them),
 		cmocka_unit_test(what_is_no_command_for_several),
 		cmocka_unit_test(help_fits_a_screen_and_has_every_verb),
 		cmocka_unit_test(completion_offers_what_can_stand_there),
