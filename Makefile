@@ -14,7 +14,8 @@ KERNELS := 6.1 6.12
 
 BINDIR   ?= $(PREFIX)/bin
 SBINDIR  ?= $(PREFIX)/sbin
-MANDIR   ?= $(PREFIX)/share/man
+SHAREDIR ?= $(PREFIX)/share
+MANDIR   ?= $(SHAREDIR)/man
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 INSTALL  ?= install
 PROTOC_C ?= protoc-c
@@ -240,6 +241,11 @@ install: build
 	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
 		>$(DESTDIR)$(UNITDIR)/vsockd@.service
 	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -D -m 644 packaging/completion/vmctl.bash \
+		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/vmctl
+	$(INSTALL) -D -m 644 packaging/completion/_vmctl $(DESTDIR)$(SHAREDIR)/zsh/site-functions/_vmctl
+	$(INSTALL) -D -m 644 packaging/completion/vmctl.fish \
+		$(DESTDIR)$(SHAREDIR)/fish/vendor_completions.d/vmctl.fish
 	for page in docs/*.[1-9]; do \
 		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
 	done

@@ -36,6 +36,13 @@ int change_set_id(void *into, const char *value, struct error *err)
 	return change_check_utf8("--id", value, err);
 }
 
+static enum status plugged_already(struct change *c)
+{
+	return report_fail(&c->report, STATUS_REFUSED,
+			   "the %s is plugged already; see vmctl devices %s", c->what,
+			   c->vm.name);
+}
+
 void change_begin(struct change *c, const char *verb)
 {
 	c->upcall.fd = c->qmp.fd = -1;
@@ -45,12 +52,31 @@ void change_begin(struct change *c, const char *verb)
 	vm_resolve(&c->vm, c->options.args[0], c->qmp_path, &c->report);
 }
 
+/* With --dry-run: what would come, and whether that could go well. */
+static enum status would(struct change *c, const struct change_step *steps, size_t n)
+{
+	struct error err = {0};
+	size_t i;
+	int ret = c->adds && c->add.len ? change_in_list(c, c->deadline, &err) : 0;
+
+	if (ret < 0 && ret != -EOPNOTSUPP)
+		return vm_fail_module(ret, &err, &c->report);
+	if (ret == 1)
+		return plugged_already(c);
+	for (i = 0; i < n; i++)
+		step_would(&c->report, steps[i].name);
+	report_step_end(&c->report);
+	return STATUS_OK;
+}
+
 enum status change_run(struct change *c, const struct change_step *steps, size_t n)
 {
 	enum status status = c->report.status;
 	size_t i;
 
 	for (i = 0; i < n && status == STATUS_OK && !c->done; i++) {
+		if (steps[i].changes && c->options.dry_run)
+			return would(c, steps + i, n - i);
 		status = step_begin(&c->report, steps[i].name, steps[i].changes);
 		if (status == STATUS_OK)
 			status = steps[i].run(c);
@@ -63,19 +89,27 @@ enum status change_run(struct change *c, const struct change_step *steps, size_t
 	return c->report.status;
 }
 
-void change_print(struct change *c, const char *done)
+void change_print(struct change *c)
 {
 	struct report *r = &c->report;
+	bool dry = r->options->dry_run;
 
 	if (r->options->json) {
+		if (c->in_qemu)
+			report_set(r, "id", json_string(c->id));
+		if (dry)
+			return;
 		report_set(r, "kernel_ms",
 			   json_real((double)c->result.kernel_ns / 1e6));
 		report_set(r, "request", json_integer((json_int_t)c->result.request));
-		if (c->in_qemu)
-			report_set(r, "id", json_string(c->id));
 		return;
 	}
-	printf("%s: %s %s\n", r->printable, done, c->what);
+	printf("%s: %s%splug%s %s\n", r->printable, dry ? "would " : "",
+	       c->adds ? "" : "un", dry ? "" : "ged", c->what);
+	if (dry) {
+		step_print_would(r);
+		return;
+	}
 	report_print_steps(r);
 	if (c->result.kernel_ns)
 		printf("         of which the guest's kernel %.1f ms\n",
@@ -105,6 +139,8 @@ int change_in_list(struct change *c, deadline_t deadline, struct error *err)
 
 enum status change_open_qmp(struct change *c)
 {
+	if (c->qmp.fd >= 0)
+		return STATUS_OK;
 	return vm_open_qmp(&c->vm, &c->qmp, c->deadline, &c->report);
 }
 
@@ -167,14 +203,15 @@ enum status change_ask(struct change *c)
 	c->listed = ret == 1;
 	/* It is not ours to take back if this fails. */
 	if (c->listed && c->adds)
-		return report_fail(&c->report, STATUS_REFUSED,
-				   "the %s is plugged already; see vmctl devices %s",
-				   c->what, c->vm.name);
+		return plugged_already(c);
 	c->asked = true;
 	c->unsettled = !c->adds;
 	ret = change_send(c, c->adds ? &c->add : &c->del, c->deadline, &err);
-	if (ret)
-		return vm_fail_module(ret, &err, &c->report);
+	if (ret) {
+		vm_fail_module(ret, &err, &c->report);
+		report_not_repeated(&c->report);
+		return c->report.status;
+	}
 	c->answered = true;
 	c->refused = c->result.ret != 0;
 	c->unsettled = !c->adds && !c->refused && c->in_qemu;

@@ -84,7 +84,7 @@ void change_begin(struct change *c, const char *verb);
  */
 enum status change_run(struct change *c, const struct change_step *steps, size_t n);
 /* Sets what is common in the result's members; prints text without --json. */
-void change_print(struct change *c, const char *done);
+void change_print(struct change *c);
 int change_end(struct change *c);
 
 /* For tables of options, where `into` begins with a struct change. What goes to QEMU

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "step.h"
 #include "text.h"
 
 struct cpu_options {
@@ -87,8 +88,14 @@ static void print_json(const struct plug *p, struct report *r)
 
 	for (i = 0; i < p->count; i++)
 		json_array_append_new(ids, json_integer(p->picked[i]->apic_id));
+	report_set(r, "action",
+		   json_string(!p->count ? "none"
+			       : p->out	 ? "unplug"
+					 : "plug"));
 	report_set(r, "apic_ids", ids);
 	report_set(r, "before", cpus_json(&p->before));
+	if (r->options->dry_run)
+		return;
 	report_set(r, "after", cpus_json(&p->after));
 	report_set(r, "kernel_ms", json_real((double)p->kernel_ns / 1e6));
 	report_set(r, "freed", json_boolean(p->freed));
@@ -107,16 +114,22 @@ static void print_view(const char *name, const struct guest_cpus *c)
 static void print_text(const struct cpu_verb *verb, const struct plug *p,
 		       const struct report *r)
 {
+	bool dry = r->options->dry_run;
 	char ids[128];
 
 	if (p->count)
-		printf("%s: %s %zu CPU%s, APIC id%s %s\n", r->vm, verb->done, p->count,
-		       p->count > 1 ? "s" : "", p->count > 1 ? "s" : "",
+		printf("%s: %s%splug%s %zu CPU%s, APIC id%s %s\n", r->printable,
+		       dry ? "would " : "", p->out ? "un" : "", dry ? "" : "ged",
+		       p->count, p->count > 1 ? "s" : "", p->count > 1 ? "s" : "",
 		       plug_name_ids(p, p->count, ids, sizeof(ids)));
 	else
-		printf("%s: %s\n", r->vm, verb->nothing);
+		printf("%s: %s\n", r->printable, verb->nothing);
 	printf("%-8s %-12s %-12s %s\n", "CPUs", "possible", "present", "online");
 	print_view("before", &p->before);
+	if (dry) {
+		step_print_would(r);
+		return;
+	}
 	print_view("after", &p->after);
 	report_print_steps(r);
 	if (p->kernel_ns)
@@ -132,7 +145,8 @@ int cpu_verb_main(int argc, char **argv, const struct cpu_verb *verb)
 					      .about = verb->about,
 					      .own = verb->options,
 					      .min_args = 1,
-					      .max_args = 1};
+					      .max_args = 1,
+					      .changes = true};
 	struct options options;
 	struct report report;
 	struct plug plug;

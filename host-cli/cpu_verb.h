@@ -11,21 +11,20 @@
 struct cpu_verb {
 	const char *name;
 	const char *about;
-	const char *done;    /* "plugged", for the result's first line */
 	const char *nothing; /* said when there was nothing to do */
 	enum status (*run)(struct plug *p);
 	const struct option_spec *options;
 };
 
 /* The table of options for both; the word in the texts differs. */
-#define CPU_VERB_OPTIONS(word)                                                     \
-	{"count", "N", word " N CPUs (1)", 0, cpu_verb_set_count},                 \
-		{"to", "N", word " until there are N in all", 0, cpu_verb_set_to}, \
-		{"apic-id", "LIST", word " these: 1,3-5", 0, cpu_verb_set_list},   \
-		{"qmp", "PATH", "QEMU's QMP socket, if VM is an address", 0,       \
-		 cpu_verb_set_qmp},                                                \
-	{                                                                          \
-		NULL, NULL, NULL, 0, NULL                                          \
+#define CPU_VERB_OPTIONS(word, to)                                               \
+	{"count", "N", word " N CPUs (1)", 0, cpu_verb_set_count},               \
+		{"to", "N", to, 0, cpu_verb_set_to},                             \
+		{"apic-id", "LIST", word " these: 1,3-5", 0, cpu_verb_set_list}, \
+		{"qmp", "PATH", "QEMU's QMP socket, if VM is an address", 0,     \
+		 cpu_verb_set_qmp},                                              \
+	{                                                                        \
+		NULL, NULL, NULL, 0, NULL                                        \
 	}
 
 int cpu_verb_set_count(void *into, const char *value, struct error *err);

@@ -27,4 +27,17 @@ int dimm_find(struct qmp *q, const char *id, struct dimm *dimm, deadline_t deadl
 int dimm_find_last(struct qmp *q, uint64_t size, struct dimm *dimm,
 		   unsigned int *number, deadline_t deadline, struct error *err);
 
+#define DIMMS_MAX 256
+
+/*
+ * Which of vmctl's dimms, the last plugged first, are `bytes` together. 1 and *count
+ * of them; 0 when there is no such number of them: *nearest is then what can go
+ * without going too far. Or -errno.
+ */
+int dimm_pick(struct qmp *q, uint64_t bytes, struct dimm picked[static DIMMS_MAX],
+	      size_t *count, uint64_t *nearest, deadline_t deadline, struct error *err);
+
+/* All the memory that the machine has, in bytes. */
+int dimm_total(struct qmp *q, uint64_t *bytes, deadline_t deadline, struct error *err);
+
 #endif

@@ -2,13 +2,13 @@
 #include "cpu_verb.h"
 #include "verbs.h"
 
-static const struct option_spec specs[] = {CPU_VERB_OPTIONS("plug")};
+static const struct option_spec specs[] = {
+	CPU_VERB_OPTIONS("plug", "plug, or unplug, until there are N in all")};
 
 static const struct cpu_verb verb = {
 	.name = "hotplug-cpu",
 	.about = "Plugs CPUs into a running VM: QEMU creates them, the guest's kernel\n"
 		 "takes them, and its agent has them online. All of them or none.",
-	.done = "plugged",
 	.nothing = "nothing to do, the CPUs are there",
 	.run = plug_run,
 	.options = specs,

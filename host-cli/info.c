@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "retry.h"
 #include "verbs.h"
 #include "vm.h"
 
@@ -21,16 +22,27 @@ static enum status ask(struct guest_info *info, const struct vm *vm,
 	int ret;
 
 	rpc_init(&rpc, -1);
-	report_step(r, "agent");
 	status = vm_open_agent(vm, &rpc, deadline, r);
 	if (status == STATUS_OK) {
 		ret = guest_info(&rpc, info, deadline, &err);
 		if (ret)
 			status = vm_fail_agent(ret, &err, r);
 	}
-	report_step_end(r);
 	rpc_close(&rpc);
 	return status;
+}
+
+static enum status run(struct guest_info *info, const struct vm *vm,
+		       deadline_t deadline, struct report *r)
+{
+	struct retry t;
+
+	retry_begin(&t, deadline, r);
+	report_step(r, "agent");
+	while (ask(info, vm, deadline, r) != STATUS_OK && retry_again(&t))
+		;
+	report_step_end(r);
+	return r->status;
 }
 
 static void print_text(const struct guest_info *i)
@@ -85,7 +97,7 @@ int info_main(int argc, char **argv)
 	deadline = deadline_after_ms(options.timeout_ms);
 	report_begin(&r, &options, syntax.verb, options.args[0]);
 	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK &&
-	    ask(&info, &vm, deadline, &r) == STATUS_OK) {
+	    run(&info, &vm, deadline, &r) == STATUS_OK) {
 		if (options.json)
 			print_json(&info, &r);
 		else

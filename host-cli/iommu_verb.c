@@ -157,7 +157,7 @@ static int iommu_main(int argc, char **argv, bool adds,
 		fill(&c, &own);
 		if (change_run(&c, steps, sizeof(steps) / sizeof(steps[0])) ==
 		    STATUS_OK) {
-			change_print(&c, adds ? "plugged" : "unplugged");
+			change_print(&c);
 			set_json(&own, &c.report);
 		}
 	}
@@ -186,6 +186,7 @@ int hotplug_iommu_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 1,
+		.changes = true,
 	};
 
 	return iommu_main(argc, argv, true, &syntax);
@@ -208,6 +209,7 @@ int unplug_iommu_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 1,
+		.changes = true,
 	};
 
 	return iommu_main(argc, argv, false, &syntax);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "names.h"
 #include "registry.h"
+#include "retry.h"
 #include "slots.h"
+#include "tty.h"
 #include "verbs.h"
 #include "vm.h"
 
@@ -65,18 +65,24 @@ static void ask_agent(struct entry *e, const struct vm *vm, deadline_t deadline,
 {
 	struct error err = {0};
 	enum status status;
+	struct retry t;
 	struct report r;
 	struct rpc rpc;
 	int ret;
 
 	report_begin(&r, options, syntax.verb, e->name);
 	rpc_init(&rpc, -1);
-	status = vm_open_agent(vm, &rpc, deadline, &r);
-	if (status == STATUS_OK) {
+	retry_begin(&t, deadline, &r);
+	do {
+		rpc_close(&rpc);
+		status = vm_open_agent(vm, &rpc, deadline, &r);
+		/* How it is now, and not in a second: only what breaks is repeated. */
+		if (status != STATUS_OK)
+			break;
 		ret = guest_info(&rpc, &e->info, deadline, &err);
 		if (ret)
 			status = vm_fail_agent(ret, &err, &r);
-	}
+	} while (status != STATUS_OK && retry_again(&t));
 	rpc_close(&rpc);
 	set_door(&e->agent, status, &r);
 	json_decref(r.body);
@@ -154,6 +160,12 @@ static json_t *entry_json(const struct entry *e)
 	return o;
 }
 
+static void print_state(const struct door *d)
+{
+	printf("%s%-6s%s ", *d->reason ? tty_red(stdout) : tty_green(stdout), d->state,
+	       tty_end(stdout));
+}
+
 static void print_row(const struct entry *e)
 {
 	char online[24] = "-", plugged[24] = "-", slots[24] = "-";
@@ -165,51 +177,42 @@ static void print_row(const struct entry *e)
 		snprintf(plugged, sizeof(plugged), "%zu", e->plugged);
 		snprintf(slots, sizeof(slots), "%zu", e->slots);
 	}
-	printf("%-20s %-6s %-6s %6s %7s %6s  %s\n", e->name, e->agent.state,
-	       e->qmp.state, online, plugged, slots,
+	printf("%-20s ", e->name);
+	print_state(&e->agent);
+	print_state(&e->qmp);
+	printf("%6s %7s %6s  %s\n", online, plugged, slots,
 	       *e->agent.reason ? "" : e->info.kernel);
-}
-
-static int is_vm(const struct dirent *d)
-{
-	return registry_name_valid(d->d_name);
 }
 
 static enum status list(struct report *r, deadline_t deadline)
 {
 	json_t *vms = json_array();
 	struct error err = {0};
-	struct dirent **found;
+	struct names names;
 	char dir[PATH_MAX];
-	int i, n;
+	size_t i;
 
 	report_set(r, "vms", vms);
-	if (registry_dir(dir, sizeof(dir), &err))
+	if (names_read(&names, &err)) {
+		names_free(&names);
 		return report_fail(r, STATUS_FAILURE, "%s", err.text);
-	n = scandir(dir, &found, is_vm, alphasort);
-	if (n < 0 && errno == ENOENT)
-		n = 0;
-	else if (n < 0)
-		return report_fail(r, STATUS_FAILURE, "reading the registry %s: %s",
-				   dir, strerror(errno));
-	else if (n && !r->options->json)
+	}
+	if (names.count && !r->options->json)
 		printf("%-20s %-6s %-6s %6s %7s %6s  %s\n", "NAME", "AGENT", "QMP",
 		       "ONLINE", "PLUGGED", "SLOTS", "KERNEL");
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < names.count; i++) {
 		struct entry e = {0};
 
-		snprintf(e.name, sizeof(e.name), "%.64s", found[i]->d_name);
+		snprintf(e.name, sizeof(e.name), "%.64s", names.name[i]);
 		ask(&e, deadline, r->options);
 		if (r->options->json)
 			json_array_append_new(vms, entry_json(&e));
 		else
 			print_row(&e);
-		free(found[i]);
 	}
-	if (n)
-		free(found);
-	else if (!r->options->quiet)
+	if (!names.count && !r->options->quiet && !registry_dir(dir, sizeof(dir), NULL))
 		fprintf(stderr, "no VMs in %s\n", dir);
+	names_free(&names);
 	return STATUS_OK;
 }
 

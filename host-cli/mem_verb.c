@@ -1,28 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hotplug-mem and unplug-mem: a pc-dimm, and the guest's half of it.
+ * hotplug-mem and unplug-mem: the command line, and what it takes to reach a total.
  */
-#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "change.h"
-#include "dimm.h"
-#include "qom.h"
+#include "mem_verb.h"
+#include "step.h"
 #include "text.h"
 #include "verbs.h"
-
-struct mem_verb {
-	struct change c;    /* first: a step gets it */
-	uint64_t mebibytes; /* wanted; 0: any */
-	int64_t node;	    /* -1: none */
-	struct dimm dimm;
-	char backend[DIMM_ID_MAX + 8];
-	char again[DIMM_ID_MAX + 32];
-	unsigned int next;	 /* no name from this number on is taken */
-	char swept[DIMM_ID_MAX]; /* the memory whose backend was left, and is freed */
-};
 
 static int set_node(void *into, const char *value, struct error *err)
 {
@@ -35,6 +22,14 @@ static int set_node(void *into, const char *value, struct error *err)
 	return 0;
 }
 
+static int set_to(void *into, const char *value, struct error *err)
+{
+	if (text_mebibytes(value, &((struct mem_verb *)into)->to))
+		return error_set(err, -EINVAL,
+				 "--to %s: give a size such as 512M or 2G", value);
+	return 0;
+}
+
 static int set_size(void *into, const char *value, struct error *err)
 {
 	if (text_mebibytes(value, &((struct mem_verb *)into)->mebibytes))
@@ -42,255 +37,135 @@ static int set_size(void *into, const char *value, struct error *err)
 				 "--size %s: give a size such as 512M or 2G", value);
 	return 0;
 }
-
-/* Both requests, once the address is known. */
-static void fill(struct mem_verb *v)
-{
-	struct change *c = &v->c;
-
-	c->key = v->dimm.base;
-	snprintf(c->what, sizeof(c->what), "memory of %llu MiB at %#llx (%s)",
-		 (unsigned long long)(v->dimm.size >> 20),
-		 (unsigned long long)v->dimm.base, c->id);
-	c->add.payload.mem2 = (struct upcall_mem2){
-		.base = htole64(v->dimm.base),
-		.size = htole64(v->dimm.size),
-		.node = htole32((uint32_t)v->node),
-	};
-	c->add.len = sizeof(c->add.payload.mem2);
-	c->add.type = UPCALL_ADD_MEM2;
-	c->del = c->add;
-	c->del.type = UPCALL_DEL_MEM2;
-	c->del.payload.mem2.node = htole32((uint32_t)-1);
-	c->del.payload.mem2.flags = htole32(UPCALL_EJECT);
-	snprintf(v->backend, sizeof(v->backend), "%s", v->dimm.backend);
-	snprintf(v->again, sizeof(v->again), "the same command with --id %s", c->id);
-	c->again = c->adds ? NULL : v->again;
-}
-
-static int in_qemu(struct change *c, deadline_t deadline, struct error *err)
-{
-	struct mem_verb *v = (struct mem_verb *)c;
-	struct dimm dimm;
-	int ret = dimm_find(&c->qmp, c->id, &dimm, deadline, err);
-
-	/* Undoing a device_add that nobody answered. */
-	if (ret > 0 && !c->del.len) {
-		v->dimm = dimm;
-		fill(v);
-	}
-	return ret;
-}
-
-/* The dimm is gone: now what was behind it. */
-static int after_qemu(struct change *c, deadline_t deadline, struct error *err)
-{
-	struct mem_verb *v = (struct mem_verb *)c;
-
-	if (!*v->backend)
-		return 0;
-	return qmp_execute(&c->qmp, "object-del", json_pack("{s:s}", "id", v->backend),
-			   deadline, NULL, err);
-}
-
-/* "vmctl-mem3-ram" is 3's. */
-static bool backend_number(const char *name, uint64_t *number)
-{
-	char digits[8];
-	const char *end = strstr(name, "-ram");
-	size_t prefix = strlen(DIMM_PREFIX);
-
-	if (strncmp(name, DIMM_PREFIX, prefix) || !end || end[4] ||
-	    (size_t)(end - name) - prefix >= sizeof(digits))
-		return false;
-	snprintf(digits, sizeof(digits), "%.*s", (int)(end - name - prefix),
-		 name + prefix);
-	return !text_number(digits, 0, 65535, number);
-}
-
-/*
- * A vmctl that was killed between object-add and device_add, or between an eject and
- * object-del, leaves memory with no dimm in front of it: it goes now.
- */
-static int sweep_one(struct mem_verb *v, const char *backend, unsigned int number,
-		     struct error *err)
-{
-	struct change *c = &v->c;
-	char id[DIMM_ID_MAX];
-	struct dimm dimm;
-	int ret;
-
-	snprintf(id, sizeof(id), DIMM_PREFIX "%u", number);
-	ret = dimm_find(&c->qmp, id, &dimm, c->deadline, err);
-	if (!ret) {
-		ret = qmp_execute(&c->qmp, "object-del",
-				  json_pack("{s:s}", "id", backend), c->deadline, NULL,
-				  err);
-		if (!ret) {
-			strcpy(v->swept, id);
-			report_debug(&c->report, "%s was left, and is gone", backend);
-			return 0;
-		}
-	}
-	/* What something else uses QEMU keeps, and the name is taken. */
-	if (ret < 0 && ret != QMP_REFUSED)
-		return ret;
-	if (number >= v->next)
-		v->next = number + 1;
-	return 0;
-}
-
-static int sweep(struct mem_verb *v, struct error *err)
-{
-	json_t *list = NULL;
-	int ret = qom_list(&v->c.qmp, QOM_OBJECTS, v->c.deadline, &list, err);
-	const char *name;
-	uint64_t number;
-	size_t i;
-
-	for (i = 0; !ret && (name = qom_name(list, i)); i++)
-		if (backend_number(name, &number))
-			ret = sweep_one(v, name, (unsigned int)number, err);
-	json_decref(list);
-	return ret;
-}
-
-static enum status choose_id(struct change *c)
-{
-	struct mem_verb *v = (struct mem_verb *)c;
-	enum status status = change_open_qmp(c);
-	struct error err = {0};
-	struct dimm last;
-	unsigned int n;
-	int ret;
-
-	if (status != STATUS_OK)
-		return status;
-	ret = sweep(v, &err);
-	if (!ret)
-		ret = dimm_find_last(&c->qmp, 0, &last, &n, c->deadline, &err);
-	if (ret < 0)
-		return vm_fail_qmp(ret, &err, &c->report);
-	if (ret && n >= v->next)
-		v->next = n + 1;
-	snprintf(c->id, sizeof(c->id), DIMM_PREFIX "%u", v->next);
-	snprintf(v->backend, sizeof(v->backend), "%s-ram", c->id);
-	snprintf(c->what, sizeof(c->what), "memory of %llu MiB (%s)",
-		 (unsigned long long)v->mebibytes, c->id);
-	return STATUS_OK;
-}
-
-/* Shared, since a vhost-user back-end such as vsockd maps all of a guest's memory. */
-static int make_backend(struct mem_verb *v, struct error *err)
-{
-	struct change *c = &v->c;
-	int ret =
-		qmp_execute(&c->qmp, "object-add",
-			    json_pack("{s:s, s:s, s:I, s:b}", "qom-type",
-				      "memory-backend-memfd", "id", v->backend, "size",
-				      (json_int_t)(v->mebibytes << 20), "share", 1),
-			    c->deadline, NULL, err);
-
-	c->created = ret != QMP_REFUSED;
-	return ret;
-}
-
-static enum status create(struct change *c)
-{
-	struct mem_verb *v = (struct mem_verb *)c;
-	struct error err = {0};
-	json_t *arguments;
-	int ret = make_backend(v, &err);
-
-	if (ret)
-		return vm_fail_qmp(ret, &err, &c->report);
-	arguments = json_pack("{s:s, s:s, s:s}", "driver", "pc-dimm", "id", c->id,
-			      "memdev", v->backend);
-	if (v->node >= 0)
-		json_object_set_new(arguments, "node", json_integer(v->node));
-	ret = qmp_execute(&c->qmp, "device_add", arguments, c->deadline, NULL, &err);
-	if (ret == QMP_REFUSED)
-		return report_fail(&c->report, STATUS_QEMU_REFUSED,
-				   "%s; room for memory is made when QEMU starts: see "
-				   "vmctl qemu-args --max-memory",
-				   err.text);
-	if (ret)
-		return vm_fail_qmp(ret, &err, &c->report);
-	ret = dimm_find(&c->qmp, c->id, &v->dimm, c->deadline, &err);
-	if (ret < 0)
-		return vm_fail_qmp(ret, &err, &c->report);
-	if (!ret)
-		return report_fail(&c->report, STATUS_QEMU_REFUSED,
-				   "QEMU said that it created %s, and "
-				   "query-memory-devices does not have it",
-				   c->id);
-	fill(v);
-	return STATUS_OK;
-}
-
-/* An earlier unplug of the memory that is meant had come that far. */
-static bool was_swept(const struct mem_verb *v)
-{
-	if (v->c.wanted_id)
-		return !strcmp(v->c.wanted_id, v->swept);
-	return *v->swept && !v->mebibytes;
-}
-
-static enum status find(struct change *c)
-{
-	struct mem_verb *v = (struct mem_verb *)c;
-	enum status status = change_open_qmp(c);
-	struct error err = {0};
-	int ret;
-
-	if (status != STATUS_OK)
-		return status;
-	ret = sweep(v, &err);
-	if (ret)
-		return vm_fail_qmp(ret, &err, &c->report);
-	ret = v->c.wanted_id
-		      ? dimm_find(&c->qmp, v->c.wanted_id, &v->dimm, c->deadline, &err)
-		      : dimm_find_last(&c->qmp, v->mebibytes << 20, &v->dimm, NULL,
-				       c->deadline, &err);
-	if (ret < 0)
-		return vm_fail_qmp(ret, &err, &c->report);
-	if (!ret && was_swept(v)) {
-		strcpy(c->id, v->swept);
-		snprintf(c->what, sizeof(c->what),
-			 "what QEMU had left of the memory %s", c->id);
-		c->done = true;
-		return STATUS_OK;
-	}
-	if (!ret)
-		return report_fail(&c->report, STATUS_NO_SLOT,
-				   "QEMU has no memory %s%s of that kind; qmp's "
-				   "query-memory-devices lists what it has",
-				   v->c.wanted_id ? "with the id " : "plugged by vmctl",
-				   v->c.wanted_id ? v->c.wanted_id : "");
-	strcpy(c->id, v->dimm.id);
-	fill(v);
-	return STATUS_OK;
-}
-
-static const struct change_step plug[] = {
-	{"qmp", choose_id, false},
-	{"module", change_greet, false},
-	{"device_add", create, true},
-	{"upcall", change_ask, false},
-};
-static const struct change_step unplug[] = {
-	{"qmp", find, false},
-	{"module", change_greet, false},
-	{"upcall", change_ask, true},
-	{"release", change_release, false},
-};
-
 static void set_json(const struct mem_verb *v, struct report *r)
 {
-	if (!v->dimm.size)
-		return; /* only what was behind it was left */
-	report_set(r, "base", json_integer((json_int_t)v->dimm.base));
-	report_set(r, "size", json_integer((json_int_t)v->dimm.size));
+	if (v->dimm.size) { /* else only what was behind it was left, or it is to come
+			     */
+		report_set(r, "base", json_integer((json_int_t)v->dimm.base));
+		report_set(r, "size", json_integer((json_int_t)v->dimm.size));
+	} else if (v->mebibytes) {
+		report_set(r, "size", json_integer((json_int_t)(v->mebibytes << 20)));
+	}
+}
+
+/* With --to: how much more, or less, that is. */
+static enum status aim(struct mem_verb *v)
+{
+	struct change *c = &v->c;
+	enum status status = step_begin(&c->report, "qmp", false);
+	uint64_t have, want = v->to << 20;
+	struct error err = {0};
+	int ret;
+
+	if (status == STATUS_OK)
+		status = change_open_qmp(c);
+	if (status != STATUS_OK)
+		return status;
+	ret = dimm_total(&c->qmp, &have, c->deadline, &err);
+	if (ret)
+		return vm_fail_qmp(ret, &err, &c->report);
+	v->mebibytes = want > have ? (want - have) >> 20 : 0;
+	v->excess = want < have ? have - want : 0;
+	c->adds = !v->excess;
+	report_set(&c->report, "total_bytes", json_integer((json_int_t)want));
+	report_set(&c->report, "action",
+		   json_string(v->excess      ? "unplug"
+			       : v->mebibytes ? "plug"
+					      : "none"));
+	report_step_end(&c->report);
+	return STATUS_OK;
+}
+
+/* For another dimm: nothing has been done about it. */
+static void begin_again(struct mem_verb *v, const char *id)
+{
+	struct change *c = &v->c;
+
+	upcall_close(&c->upcall);
+	c->asked = c->answered = c->refused = c->listed = c->unsettled = false;
+	c->done = c->created = c->freed = false;
+	c->add.len = c->del.len = 0;
+	memset(&c->result, 0, sizeof(c->result));
+	c->wanted_id = id;
+}
+
+/* One dimm after the other, each of them all or not at all. */
+static enum status shrink(struct mem_verb *v)
+{
+	static struct dimm picked[DIMMS_MAX];
+	struct change *c = &v->c;
+	struct error err = {0};
+	uint64_t nearest;
+	size_t i, n;
+	int ret =
+		dimm_pick(&c->qmp, v->excess, picked, &n, &nearest, c->deadline, &err);
+
+	if (ret < 0)
+		return vm_fail_qmp(ret, &err, &c->report);
+	if (!ret)
+		return report_fail(
+			&c->report, STATUS_NO_SLOT,
+			"--to takes out whole pieces that vmctl plugged, the "
+			"last first: %lluM can be reached, and not %lluM",
+			(unsigned long long)(v->to + ((v->excess - nearest) >> 20)),
+			(unsigned long long)v->to);
+	for (i = 0; i < n && c->report.status == STATUS_OK; i++) {
+		begin_again(v, picked[i].id);
+		mem_unplug(v);
+	}
+	if (c->report.status != STATUS_OK && i > 1)
+		report_fail_more(&c->report, STATUS_OK, "; %zu of %zu pieces are out",
+				 i - 1, n);
+	return c->report.status;
+}
+
+static enum status run(struct mem_verb *v)
+{
+	struct change *c = &v->c;
+
+	if (c->report.status != STATUS_OK || (v->to && aim(v) != STATUS_OK))
+		return c->report.status;
+	if (v->excess)
+		return shrink(v);
+	if (c->adds && !v->mebibytes)
+		return STATUS_OK;
+	return c->adds ? mem_plug(v) : mem_unplug(v);
+}
+
+static void print(struct mem_verb *v)
+{
+	struct change *c = &v->c;
+
+	if (v->excess)
+		snprintf(c->what, sizeof(c->what), "memory of %llu MiB",
+			 (unsigned long long)(v->excess >> 20));
+	if (v->to && !v->excess && !v->mebibytes) {
+		if (!c->options.json)
+			printf("%s: nothing to do, there are %llu MiB\n",
+			       c->report.printable, (unsigned long long)v->to);
+		return;
+	}
+	change_print(c);
+	if (!v->excess)
+		set_json(v, &c->report);
+}
+
+static void check(struct mem_verb *v, bool adds)
+{
+	struct change *c = &v->c;
+	const char *size = adds && c->options.nargs > 1 ? c->options.args[1] : NULL;
+
+	if (adds && !size == !v->to)
+		report_fail(
+			&c->report, STATUS_USAGE,
+			"give either SIZE, which is plugged, or --to SIZE, which there "
+			"is to be in all");
+	else if (size && text_mebibytes(size, &v->mebibytes))
+		report_fail(&c->report, STATUS_USAGE,
+			    "SIZE %s: give a size such as 512M or 2G", size);
+	if (!adds && c->wanted_id && v->mebibytes)
+		report_fail(&c->report, STATUS_USAGE,
+			    "give either --id or --size: an id says which one it is");
 }
 
 static int mem_main(int argc, char **argv, bool adds,
@@ -300,8 +175,8 @@ static int mem_main(int argc, char **argv, bool adds,
 				   .feature = UPCALL_FEATURE_MEM,
 				   .verb_phrase = "plug memory",
 				   .class_number = UPCALL_CLASS_MEM,
-				   .in_qemu = in_qemu,
-				   .after_qemu = after_qemu},
+				   .in_qemu = mem_in_qemu,
+				   .after_qemu = mem_after_qemu},
 			     .node = -1};
 	struct change *c = &v.c;
 	int ret = options_parse(argc, argv, syntax, &c->options, &v);
@@ -309,23 +184,17 @@ static int mem_main(int argc, char **argv, bool adds,
 	if (ret)
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
 	change_begin(c, syntax->verb);
-	if (adds && text_mebibytes(c->options.args[1], &v.mebibytes))
-		report_fail(&c->report, STATUS_USAGE,
-			    "SIZE %s: give a size such as 512M or 2G",
-			    c->options.args[1]);
-	if (!adds && c->wanted_id && v.mebibytes)
-		report_fail(&c->report, STATUS_USAGE,
-			    "give either --id or --size: an id says which one it is");
-	if (change_run(c, adds ? plug : unplug, 4) == STATUS_OK) {
-		change_print(c, adds ? "plugged" : "unplugged");
-		set_json(&v, &c->report);
-	}
+	check(&v, adds);
+	if (run(&v) == STATUS_OK)
+		print(&v);
 	return change_end(c);
 }
 
 int hotplug_mem_main(int argc, char **argv)
 {
 	static const struct option_spec specs[] = {
+		{"to", "SIZE", "plug, or unplug, until there is so much in all", 0,
+		 set_to},
 		{"node", "N", "the NUMA node (none)", 0, set_node},
 		{"qmp", "PATH", "QEMU's QMP socket, if VM is an address", 0,
 		 change_set_qmp},
@@ -333,14 +202,15 @@ int hotplug_mem_main(int argc, char **argv)
 	};
 	static const struct options_syntax syntax = {
 		.verb = "hotplug-mem",
-		.operands = "VM SIZE",
+		.operands = "VM [SIZE]",
 		.about = "Plugs memory into a running VM: QEMU creates it, and the "
 			 "guest's kernel\n"
 			 "has it online. SIZE is a multiple of the guest's memory "
 			 "block, mostly 128M.",
 		.own = specs,
-		.min_args = 2,
+		.min_args = 1,
 		.max_args = 2,
+		.changes = true,
 	};
 
 	return mem_main(argc, argv, true, &syntax);
@@ -365,6 +235,7 @@ int unplug_mem_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 1,
+		.changes = true,
 	};
 
 	return mem_main(argc, argv, false, &syntax);

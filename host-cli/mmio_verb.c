@@ -51,7 +51,7 @@ static int mmio_main(int argc, char **argv, bool adds,
 			 (unsigned long long)window.size, (unsigned int)window.irq);
 		if (change_run(&c, steps, sizeof(steps) / sizeof(steps[0])) ==
 		    STATUS_OK) {
-			change_print(&c, adds ? "plugged" : "unplugged");
+			change_print(&c);
 			window_json(&window, &c.report);
 		}
 	}
@@ -69,6 +69,7 @@ int hotplug_mmio_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 1,
+		.changes = true,
 	};
 
 	return mmio_main(argc, argv, true, &syntax);
@@ -85,6 +86,7 @@ int unplug_mmio_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 1,
+		.changes = true,
 	};
 
 	return mmio_main(argc, argv, false, &syntax);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "retry.h"
+
 const char *bdf_format(uint64_t bdf, char buf[BDF_TEXT_MAX])
 {
 	snprintf(buf, BDF_TEXT_MAX, "%04llx:%02x:%02x.%x",
@@ -72,6 +74,7 @@ int module_verb_main(int argc, char **argv, const struct options_syntax *syntax,
 	struct upcall upcall = {.fd = -1};
 	struct options options;
 	deadline_t deadline;
+	struct retry t;
 	struct report r;
 	struct vm vm;
 	int ret = options_parse(argc, argv, syntax, &options, NULL);
@@ -82,9 +85,13 @@ int module_verb_main(int argc, char **argv, const struct options_syntax *syntax,
 	report_begin(&r, &options, syntax->verb, options.args[0]);
 	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK) {
 		report_step(&r, "module");
-		if (module_open(&vm, &upcall, UPCALL_FEATURE_QUERY, false,
-				"tell of itself", deadline, &r) == STATUS_OK)
-			ask(&upcall, deadline, &r);
+		retry_begin(&t, deadline, &r);
+		do {
+			upcall_close(&upcall);
+			if (module_open(&vm, &upcall, UPCALL_FEATURE_QUERY, false,
+					"tell of itself", deadline, &r) == STATUS_OK)
+				ask(&upcall, deadline, &r);
+		} while (r.status != STATUS_OK && retry_again(&t));
 	}
 	upcall_close(&upcall);
 	return report_finish(&r);

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fleet.h"
 #include "text.h"
 
-#define SPECS_MAX 24
+#define SPECS_MAX 48
 #define LONG_BASE 256 /* getopt's values from here up are indexes into specs */
 
 static int set_json(void *into, const char *value, struct error *err)
@@ -46,6 +47,29 @@ static int set_timeout(void *into, const char *value, struct error *err)
 	return 0;
 }
 
+static int set_dry_run(void *into, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	((struct options *)into)->dry_run = true;
+	return 0;
+}
+
+static int set_all(void *into, const char *value, struct error *err)
+{
+	(void)into;
+	(void)value;
+	(void)err;
+	fleet_want_all();
+	return 0;
+}
+
+static int set_vm(void *into, const char *value, struct error *err)
+{
+	(void)into;
+	return fleet_want(value, err);
+}
+
 static int show_help(void *into, const char *value, struct error *err)
 {
 	(void)into;
@@ -63,8 +87,24 @@ static int show_version(void *into, const char *value, struct error *err)
 	return 2;
 }
 
-static const struct option_spec common_specs[] = {
+static const struct option_spec change_specs[] = {
+	{"dry-run", NULL, "say what would be done, and change nothing", 0, set_dry_run},
+	{NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct option_spec fleet_specs[] = {
+	{"all", NULL, "for every VM of the registry, in place of VM", 0, set_all},
+	{"vm", "NAMES", "for these, with commas between them, in place of VM", 0,
+	 set_vm},
+	{NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct option_spec timeout_specs[] = {
 	{"timeout", "SECONDS", "for the whole command (30)", 0, set_timeout},
+	{NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct option_spec common_specs[] = {
 	{"json", NULL, "print one JSON object", 0, set_json},
 	{"quiet", NULL, "no messages but errors", 'q', set_quiet},
 	{"verbose", NULL, "say what is being done", 'v', set_verbose},
@@ -96,6 +136,12 @@ static void print_usage(const struct parser *p, FILE *to)
 		*operands ? " " : "", operands);
 }
 
+static const char *help_of(const struct parser *p, const struct option_spec *s)
+{
+	return p->syntax->timeout_help && s == timeout_specs ? p->syntax->timeout_help
+							     : s->help;
+}
+
 static void print_help(const struct parser *p)
 {
 	size_t i;
@@ -110,7 +156,20 @@ static void print_help(const struct parser *p)
 			snprintf(letter, sizeof(letter), "-%c, ", s->letter);
 		snprintf(name, sizeof(name), "%s--%s%s%s", letter, s->name,
 			 s->arg ? " " : "", s->arg ? s->arg : "");
-		printf("  %-26s  %s\n", name, s->help);
+		printf("  %-26s  %s\n", name, help_of(p, s));
+	}
+}
+
+static void describe(const struct parser *p)
+{
+	size_t i;
+
+	printf("operands\t%s\n", p->syntax->operands);
+	for (i = 0; i < p->count; i++) {
+		const struct option_spec *s = p->spec[i];
+
+		printf("--%s\t%.1s\t%s\t%s\n", s->name, s->letter ? &s->letter : "",
+		       s->arg ? s->arg : "", help_of(p, s));
 	}
 }
 
@@ -173,18 +232,52 @@ static int take(struct parser *p, int c, char **argv)
 	return ret ? 1 : 0;
 }
 
+/* The operands are those of a verb that takes a VM, which may be one of several. */
+static bool takes_several(const struct options_syntax *syntax)
+{
+	return !syntax->one_vm && !strncmp(syntax->operands, "VM", 2) &&
+	       !strchr("-_=:", syntax->operands[2] ? syntax->operands[2] : ' ');
+}
+
+static int check_operands(const struct parser *p, struct options *common)
+{
+	int implied = fleet_wanted();
+	char what[320];
+
+	if (common->nargs + implied < p->syntax->min_args) {
+		print_usage(p, stderr);
+		return -EINVAL;
+	}
+	if (common->nargs + implied <= p->syntax->max_args)
+		return 0;
+	snprintf(what, sizeof(what), "one operand too many: %s",
+		 common->args[p->syntax->max_args - implied]);
+	return wrong(p, what);
+}
+
 int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 		  struct options *common, void *into)
 {
 	struct parser p = {.syntax = syntax};
+	struct error err = {0};
 	struct option longs[SPECS_MAX + 1] = {0};
 	char shorts[SPECS_MAX + 2];
 	int c, ret;
 
+	fleet_begin();
 	memset(common, 0, sizeof(*common));
 	common->timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS;
 	collect(&p, syntax->own, into);
+	if (syntax->changes)
+		collect(&p, change_specs, common);
+	if (takes_several(syntax))
+		collect(&p, fleet_specs, common);
+	collect(&p, timeout_specs, common);
 	collect(&p, common_specs, common);
+	if (argc == 2 && !strcmp(argv[1], OPTIONS_DESCRIBE)) {
+		describe(&p);
+		return 1;
+	}
 	prepare(&p, longs, shorts);
 	optind = 0; /* glibc: start afresh */
 	opterr = 0;
@@ -195,16 +288,10 @@ int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 	}
 	common->args = argv + optind;
 	common->nargs = argc - optind;
-	if (common->nargs < syntax->min_args) {
-		print_usage(&p, stderr);
-		return -EINVAL;
-	}
-	if (common->nargs > syntax->max_args) {
-		char what[320];
-
-		snprintf(what, sizeof(what), "one operand too many: %s",
-			 common->args[syntax->max_args]);
-		return wrong(&p, what);
-	}
-	return 0;
+	ret = check_operands(&p, common);
+	if (ret || !fleet_wanted())
+		return ret;
+	if (fleet_set_line(argc, argv, optind, common, &err))
+		return wrong(&p, err.text);
+	return 1;
 }

@@ -18,6 +18,7 @@
 struct options {
 	bool json;
 	bool quiet;
+	bool dry_run; /* only where the syntax says that the verb changes something */
 	int verbose;
 	int64_t timeout_ms;
 	char **args; /* what is left: the operands, in argv */
@@ -39,12 +40,23 @@ struct options_syntax {
 	const char *about;	       /* one paragraph */
 	const struct option_spec *own; /* may be NULL; set with `into` */
 	int min_args, max_args;
+	const char *timeout_help; /* where it is not for the whole command */
+	bool changes;		  /* it has --dry-run */
+	bool one_vm;		  /* several VMs at once make no sense */
 };
 
 /*
+ * In place of a command line: the verb prints its syntax for programs, which is
+ * "operands", a tab and that member, then a line for each option: its name with the
+ * dashes, its letter, its argument's name (empty: takes none) and its help, with tabs
+ * between them.
+ */
+#define OPTIONS_DESCRIBE "--__describe"
+
+/*
  * Parses argv (argv[0] is the verb). Returns 0 to go on; 1 when --help or
- * --version was answered; -EINVAL when it was wrong and that has been said on
- * stderr.
+ * --version was answered, or the command is for several VMs (fleet.h); -EINVAL
+ * when it was wrong and that has been said on stderr. An operand "VM" comes first.
  */
 int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 		  struct options *common, void *into);

@@ -288,8 +288,10 @@ static int pci_main(int argc, char **argv, bool adds,
 	change_begin(c, syntax->verb);
 	if (check(&v, c->options.nargs > 1 ? c->options.args[1] : NULL) == STATUS_OK &&
 	    run(&v) == STATUS_OK) {
-		change_print(c, adds ? "plugged" : "unplugged");
-		report_set(&c->report, "address", json_string(bdf_format(v.bdf, bdf)));
+		change_print(c);
+		if (c->del.len) /* with --dry-run QEMU has not said where it goes */
+			report_set(&c->report, "address",
+				   json_string(bdf_format(v.bdf, bdf)));
 	}
 	return change_end(c);
 }
@@ -324,6 +326,7 @@ int hotplug_pci_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 2,
+		.changes = true,
 	};
 
 	return pci_main(argc, argv, true, &syntax);
@@ -345,6 +348,7 @@ int unplug_pci_main(int argc, char **argv)
 		.own = specs,
 		.min_args = 1,
 		.max_args = 2,
+		.changes = true,
 	};
 
 	return pci_main(argc, argv, false, &syntax);

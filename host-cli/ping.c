@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "retry.h"
 #include "text.h"
 #include "verbs.h"
 #include "vm.h"
@@ -59,30 +60,40 @@ static void take_time(struct ping *p, double ms)
 	p->done++;
 }
 
-static enum status run(struct ping *p, const struct vm *vm, deadline_t deadline,
-		       struct report *r)
+static enum status connect_and_ping(struct ping *p, const struct vm *vm,
+				    deadline_t deadline, struct retry *t)
 {
 	enum status status;
 	struct rpc rpc;
 
 	rpc_init(&rpc, -1);
-	report_step(r, "connect");
-	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK)
-		report_step(r, "ping");
+	status = vm_open_agent(vm, &rpc, deadline, t->report);
 	while (status == STATUS_OK && p->done < p->count) {
 		double began = now_ms();
 		struct error err = {0};
 		int ret = guest_ping(&rpc, &began, sizeof(began), deadline, &err);
 
-		if (ret)
-			status = vm_fail_agent(ret, &err, r);
-		else
+		if (ret) {
+			status = vm_fail_agent(ret, &err, t->report);
+		} else {
 			take_time(p, now_ms() - began);
+			retry_answered(t);
+		}
 	}
-	report_step_end(r);
 	rpc_close(&rpc);
 	return status;
+}
+
+static void run(struct ping *p, const struct vm *vm, deadline_t deadline,
+		struct report *r)
+{
+	struct retry t;
+
+	retry_begin(&t, deadline, r);
+	report_step(r, "ping");
+	while (connect_and_ping(p, vm, deadline, &t) != STATUS_OK && retry_again(&t))
+		;
+	report_step_end(r);
 }
 
 int ping_main(int argc, char **argv)

@@ -40,16 +40,22 @@ enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		enum status status =
-			step_begin(p->report, steps[i].name, steps[i].changes);
+		enum status status;
 
+		if (steps[i].changes && p->report->options->dry_run)
+			break;
+		status = step_begin(p->report, steps[i].name, steps[i].changes);
 		if (status == STATUS_OK)
 			status = steps[i].run(p);
 		if (status != STATUS_OK)
 			return status;
-		if (!p->count && p->picked && i)
-			break; /* nothing to do, and both views are known */
+		if (!p->count && p->looked) {
+			i = n; /* nothing to do, and both views are known */
+			break;
+		}
 	}
+	for (; i < n; i++)
+		step_would(p->report, steps[i].name);
 	report_step_end(p->report);
 	return STATUS_OK;
 }
@@ -84,6 +90,7 @@ enum status plug_read_before(struct plug *p)
 	if (ret)
 		return vm_fail_agent(ret, &err, p->report);
 	p->before = p->after = info.cpus;
+	p->looked = true;
 	return STATUS_OK;
 }
 

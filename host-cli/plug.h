@@ -51,6 +51,8 @@ struct plug {
 	const struct slot **picked; /* which CPUs this is about */
 	size_t count;
 
+	bool out;	/* they are to go, or are gone */
+	bool looked;	/* `before` is known */
 	size_t created; /* of picked: QEMU may have made these */
 	bool asked;	/* the guest may have taken or given them */
 	bool freed;	/* unplug: QEMU has them back */
@@ -67,7 +69,7 @@ void plug_free(struct plug *p);
  * loudly (STATUS_HALF_PLUGGED) what is left. They report what went wrong. With
  * nothing to do, count is 0 and after equals before.
  */
-enum status plug_run(struct plug *p);
+enum status plug_run(struct plug *p); /* with SLOTS_TO it unplugs what is too many */
 enum status plug_run_out(struct plug *p);
 
 /* For plug.c and unplug.c. */
@@ -79,6 +81,10 @@ struct plug_step {
 enum status plug_run_steps(struct plug *p, const struct plug_step *steps, size_t n);
 /* Opens QMP, reads the slots and makes room for the picked ones. */
 enum status plug_read_slots(struct plug *p);
+/* Picks what is to go of the slots that were read. */
+enum status plug_pick_out(struct plug *p);
+/* Unplugging, from the second step on. */
+enum status plug_go_out(struct plug *p);
 enum status plug_read_before(struct plug *p);
 enum status plug_greet_module(struct plug *p);
 enum status plug_refused(struct plug *p, const struct upcall_result *result);

@@ -21,6 +21,8 @@ static enum status choose(struct plug *p)
 
 	if (status != STATUS_OK)
 		return status;
+	if (p->wish->kind == SLOTS_TO && p->wish->count < p->slots.plugged)
+		return plug_pick_out(p);
 	ret = slots_pick_free(&p->slots, p->wish, p->picked, &p->count, &err);
 	if (!ret && p->count >= UPCALL_CPU_MAX)
 		ret = error_set(&err, -ENOSPC, "%zu CPUs at once; %d can be", p->count,
@@ -110,8 +112,11 @@ static enum status add(struct plug *p)
 			      &err);
 	if (!ret)
 		ret = upcall_receive(&p->upcall, &result, p->deadline, &err);
-	if (ret)
-		return vm_fail_module(ret, &err, p->report);
+	if (ret) {
+		vm_fail_module(ret, &err, p->report);
+		report_not_repeated(p->report);
+		return p->report->status;
+	}
 	p->kernel_ns = result.kernel_ns;
 	return result.ret ? plug_refused(p, &result) : STATUS_OK;
 }
@@ -277,8 +282,13 @@ static void undo(struct plug *p)
 
 enum status plug_run(struct plug *p)
 {
-	enum status status = plug_run_steps(p, steps, sizeof(steps) / sizeof(steps[0]));
+	enum status status = plug_run_steps(p, steps, 1);
 
+	if (status == STATUS_OK && p->out)
+		return plug_go_out(p);
+	if (status == STATUS_OK)
+		status = plug_run_steps(p, steps + 1,
+					sizeof(steps) / sizeof(steps[0]) - 1);
 	if (status != STATUS_OK && p->created)
 		undo(p);
 	report_step_end(p->report);

@@ -9,15 +9,12 @@
 
 #define EJECT_GRACE_MS 1000 /* for QEMU to free what was ejected */
 
-static enum status choose(struct plug *p)
+enum status plug_pick_out(struct plug *p)
 {
-	enum status status = plug_read_slots(p);
 	struct error err = {0};
-	int ret;
+	int ret = slots_pick_plugged(&p->slots, p->wish, p->picked, &p->count, &err);
 
-	if (status != STATUS_OK)
-		return status;
-	ret = slots_pick_plugged(&p->slots, p->wish, p->picked, &p->count, &err);
+	p->out = true;
 	/* One request, so that it is all of them or none. */
 	if (!ret && p->count > UPCALL_CPU2_MAX)
 		ret = error_set(&err, -ENOSPC,
@@ -28,6 +25,13 @@ static enum status choose(struct plug *p)
 				   ret == -EINVAL ? STATUS_USAGE : STATUS_NO_SLOT, "%s",
 				   err.text);
 	return STATUS_OK;
+}
+
+static enum status choose(struct plug *p)
+{
+	enum status status = plug_read_slots(p);
+
+	return status == STATUS_OK ? plug_pick_out(p) : status;
 }
 
 static bool can_eject(const struct plug *p)
@@ -120,6 +124,7 @@ static enum status take_out(struct plug *p)
 		ret = await_late(p, &result, &err);
 	if (ret) {
 		vm_fail_module(ret, &err, p->report);
+		report_not_repeated(p->report);
 		say_what_is_left(p);
 		return p->report->status;
 	}
@@ -197,9 +202,10 @@ static const struct plug_step steps[] = {
 	{"after", look_after, false},
 };
 
-enum status plug_run_out(struct plug *p)
+enum status plug_go_out(struct plug *p)
 {
-	enum status status = plug_run_steps(p, steps, sizeof(steps) / sizeof(steps[0]));
+	enum status status =
+		plug_run_steps(p, steps + 1, sizeof(steps) / sizeof(steps[0]) - 1);
 
 	/* The guest had let go of them by then. */
 	if (status == STATUS_INTERRUPTED && p->asked) {
@@ -210,4 +216,11 @@ enum status plug_run_out(struct plug *p)
 	}
 	report_step_end(p->report);
 	return p->report->status;
+}
+
+enum status plug_run_out(struct plug *p)
+{
+	enum status status = plug_run_steps(p, steps, 1);
+
+	return status == STATUS_OK ? plug_go_out(p) : status;
 }

@@ -5,9 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
 #include "text.h"
+#include "tty.h"
 
 #define SCHEMA 1 /* raised when a member of the JSON object changes its meaning */
 
@@ -33,6 +32,7 @@ void report_begin(struct report *r, const struct options *options, const char *v
 	r->vm = vm;
 	text_copy(r->printable, sizeof(r->printable), vm, strlen(vm));
 	r->failed_step = "";
+	r->json_to = stdout;
 	r->began = now_ns();
 	r->body = json_object();
 }
@@ -44,12 +44,17 @@ static void clear_progress(struct report *r)
 	r->progress = false;
 }
 
-static void show_progress(struct report *r, const char *name)
+void report_progress(struct report *r, const char *fmt, ...)
 {
+	va_list ap;
+
 	clear_progress(r);
-	if (r->options->quiet || r->options->verbose || !isatty(STDERR_FILENO))
+	if (r->options->quiet || r->options->verbose || !tty_is(stderr))
 		return;
-	fprintf(stderr, "%s: %s ...", r->printable, name);
+	fprintf(stderr, "%s: ", r->printable);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
 	fflush(stderr);
 	r->progress = true;
 }
@@ -74,7 +79,7 @@ void report_step(struct report *r, const char *name)
 	r->step[r->steps].name = name;
 	r->step[r->steps].began = now_ns();
 	r->step[r->steps++].ended = 0;
-	show_progress(r, name);
+	report_progress(r, "%s ...", name);
 }
 
 enum status report_fail(struct report *r, enum status status, const char *fmt, ...)
@@ -84,6 +89,7 @@ enum status report_fail(struct report *r, enum status status, const char *fmt, .
 	if (r->status != STATUS_OK)
 		return r->status;
 	r->status = status;
+	r->again = false;
 	if (r->steps && !r->step[r->steps - 1].ended)
 		r->failed_step = r->step[r->steps - 1].name;
 	va_start(ap, fmt);
@@ -104,6 +110,27 @@ void report_fail_more(struct report *r, enum status status, const char *fmt, ...
 	vsnprintf(r->text + used, sizeof(r->text) - used, fmt, ap);
 	va_end(ap);
 	text_sanitize(r->text);
+}
+
+void report_retract(struct report *r)
+{
+	r->status = STATUS_OK;
+	r->again = false;
+	r->failed_step = "";
+	r->text[0] = '\0';
+}
+
+void report_may_repeat(struct report *r, enum status status)
+{
+	r->again = r->status == status;
+}
+
+void report_not_repeated(struct report *r)
+{
+	if (r->again)
+		report_fail_more(r, STATUS_OK,
+				 "; the request is not sent again, since the guest may "
+				 "have carried it out");
 }
 
 static void say(struct report *r, const char *text)
@@ -192,9 +219,9 @@ static int print_json(struct report *r)
 	json_object_update(o, r->body);
 	json_object_set_new(o, "steps", steps_json(r));
 	json_object_set_new(o, "ms", json_real(ms(now_ns() - r->began)));
-	ret = json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	ret = json_dumpf(o, r->json_to, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(o);
-	putchar('\n');
+	putc('\n', r->json_to);
 	return ret;
 }
 
@@ -207,8 +234,10 @@ int report_finish(struct report *r)
 	if (r->options->json)
 		ret = print_json(r);
 	if (r->status != STATUS_OK)
-		fprintf(stderr, "vmctl: %s%s%s%s%s\n", r->printable, *r->vm ? ": " : "",
-			r->failed_step, *r->failed_step ? ": " : "", r->text);
+		fprintf(stderr, "%s%svmctl:%s %s%s%s%s%s\n", tty_bold(stderr),
+			tty_red(stderr), tty_end(stderr), r->printable,
+			*r->vm ? ": " : "", r->failed_step, *r->failed_step ? ": " : "",
+			r->text);
 	json_decref(r->body);
 	r->body = NULL;
 	if (ret || fflush(stdout) || ferror(stdout)) {

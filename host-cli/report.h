@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "options.h"
 #include "status.h"
@@ -32,7 +33,9 @@ struct report {
 	} step[REPORT_STEPS_MAX];
 	size_t steps;
 	uint64_t began;
+	bool again;    /* what failed may go well on another connection */
 	bool progress; /* a progress line stands on the terminal */
+	FILE *json_to; /* where the JSON object goes; stdout, if nothing else is said */
 	json_t *body;  /* the verb's own members, and the warnings */
 };
 
@@ -53,6 +56,17 @@ enum status report_fail(struct report *r, enum status status, const char *fmt, .
 /* Adds to the noted message; replaces its status unless that is given as OK. */
 void report_fail_more(struct report *r, enum status status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Takes the noted failure back, for another try. */
+void report_retract(struct report *r);
+/* After a connection that broke during a change: why there is no other try. */
+void report_not_repeated(struct report *r);
+/* Another try may help: for a failure that was just noted. */
+void report_may_repeat(struct report *r, enum status status);
+
+/* A line that is written over by the next one; for terminals only. */
+void report_progress(struct report *r, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Says something at once: always, unless --quiet; only with --verbose. */
 void report_warn(struct report *r, const char *fmt, ...)

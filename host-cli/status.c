@@ -18,6 +18,8 @@ static const char *const names[] = {
 	[STATUS_TIMEOUT] = "timeout",
 	[STATUS_HALF_PLUGGED] = "half-plugged",
 	[STATUS_QEMU_REFUSED] = "qemu-refused",
+	[STATUS_NO_PORT] = "no-port",
+	[STATUS_BROKEN] = "broken",
 	[STATUS_INTERRUPTED] = "interrupted",
 };
 

@@ -21,6 +21,8 @@ enum status {
 	STATUS_TIMEOUT = 11,	  /* --timeout passed */
 	STATUS_HALF_PLUGGED = 12, /* it failed, and so did the cleaning up */
 	STATUS_QEMU_REFUSED = 13, /* QEMU said no */
+	STATUS_NO_PORT = 14,	  /* the guest refuses a port that the user named */
+	STATUS_BROKEN = 15,	  /* a connection broke before its end */
 	STATUS_INTERRUPTED = 130, /* SIGINT, SIGTERM or SIGHUP */
 };
 

@@ -17,4 +17,9 @@
  */
 enum status step_begin(struct report *r, const char *name, bool changes);
 
+/* With --dry-run: one of the things that would be done. */
+void step_would(struct report *r, const char *what);
+/* Prints them all, as a line of text. */
+void step_print_would(const struct report *r);
+
 #endif

@@ -2,7 +2,8 @@
 #include "cpu_verb.h"
 #include "verbs.h"
 
-static const struct option_spec specs[] = {CPU_VERB_OPTIONS("unplug")};
+static const struct option_spec specs[] = {
+	CPU_VERB_OPTIONS("unplug", "unplug until there are N in all")};
 
 static const struct cpu_verb verb = {
 	.name = "unplug-cpu",
@@ -11,7 +12,6 @@ static const struct cpu_verb verb = {
 		 "boot CPU: the guest's kernel lets go of them, and QEMU frees them. "
 		 "All\n"
 		 "of them or none.",
-	.done = "unplugged",
 	.nothing = "nothing to do, there are no more CPUs than that",
 	.run = plug_run_out,
 	.options = specs,

@@ -6,10 +6,16 @@
 #ifndef HOST_CLI_VERBS_H
 #define HOST_CLI_VERBS_H
 
+#include <stddef.h>
+#include <stdio.h>
+
 int hotplug_cpu_main(int argc, char **argv);
 int unplug_cpu_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int wait_main(int argc, char **argv);
+int nc_main(int argc, char **argv);
+int proxy_main(int argc, char **argv);
 int vsock_main(int argc, char **argv);
 int list_main(int argc, char **argv);
 int qemu_args_main(int argc, char **argv);
@@ -24,10 +30,30 @@ int unplug_pci_main(int argc, char **argv);
 int hotplug_mem_main(int argc, char **argv);
 int unplug_mem_main(int argc, char **argv);
 
+/* The groups that --help shows them in. */
+enum verb_group {
+	VERB_PLUG,
+	VERB_GUEST,
+	VERB_PORTS,
+	VERB_HOST,
+	VERB_GROUPS,
+};
+
 struct verb {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 	const char *help;
+	enum verb_group group;
+	const struct verb *sub; /* of a verb of two words: ended by a NULL name */
 };
+
+/* All of them, ended by a NULL name. */
+extern const struct verb verbs_all[];
+
+/* One of a table by its name, or NULL. */
+const struct verb *verbs_find(const struct verb *table, const char *name);
+
+/* The whole program: argv[0] is its name. */
+int verbs_run(int argc, char **argv);
 
 #endif

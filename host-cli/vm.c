@@ -82,18 +82,19 @@ enum status vm_open_qmp(const struct vm *vm, struct qmp *q, deadline_t deadline,
 	return vm_fail_qmp(ret, &err, r);
 }
 
-/* Nobody serves the endpoint itself: the same for every port. */
-static enum status fail_dial(const struct vm *vm, int ret, const struct error *err,
-			     struct report *r)
+enum status vm_fail_dial(const struct vm *vm, int ret, const struct error *err,
+			 struct report *r)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
 	if (ret == -ETIMEDOUT)
 		return fail_timeout(err, r);
-	return report_fail(r, STATUS_NO_TRANSPORT,
-			   "no vsock endpoint at %s (%s); is vsockd running for this "
-			   "VM?",
-			   endpoint_format(&vm->endpoint, text), err->text);
+	report_fail(r, STATUS_NO_TRANSPORT,
+		    "no vsock endpoint at %s (%s); is vsockd running for this VM?",
+		    endpoint_format(&vm->endpoint, text), err->text);
+	if (ret == -ENOENT || ret == -ECONNREFUSED)
+		report_may_repeat(r, STATUS_NO_TRANSPORT);
+	return r->status;
 }
 
 enum status vm_fail_agent(int ret, const struct error *err, struct report *r)
@@ -109,11 +110,13 @@ enum status vm_fail_agent(int ret, const struct error *err, struct report *r)
 		return report_fail(r, STATUS_REFUSED,
 				   "%s; is vmctl-agent older than vmctl?", err->text);
 	default:
-		return report_fail(
-			r, STATUS_NO_AGENT,
-			"the agent does not answer (%s); restart vmctl-agent "
-			"in the guest",
-			err->text);
+		report_fail(r, STATUS_NO_AGENT,
+			    "the agent does not answer (%s); restart vmctl-agent in "
+			    "the guest",
+			    err->text);
+		if (ret == -ECONNRESET)
+			report_may_repeat(r, STATUS_NO_AGENT);
+		return r->status;
 	}
 }
 
@@ -125,22 +128,27 @@ enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadl
 
 	if (!ret)
 		return STATUS_OK;
-	if (ret == -ECONNRESET)
-		return report_fail(r, STATUS_NO_AGENT,
-				   "the guest has no agent (port %u refused); start "
-				   "vmctl-agent in the guest",
-				   GUEST_AGENT_PORT);
-	return fail_dial(vm, ret, &err, r);
+	if (ret != -ECONNRESET)
+		return vm_fail_dial(vm, ret, &err, r);
+	report_fail(r, STATUS_NO_AGENT,
+		    "the guest has no agent (port %u refused); start vmctl-agent in "
+		    "the guest",
+		    GUEST_AGENT_PORT);
+	report_may_repeat(r, STATUS_NO_AGENT);
+	return r->status;
 }
 
 enum status vm_fail_module(int ret, const struct error *err, struct report *r)
 {
 	if (ret == -ETIMEDOUT)
 		return fail_timeout(err, r);
-	return report_fail(r, STATUS_NO_MODULE,
-			   "port %u does not answer as the upcall module does (%s); "
-			   "see the guest's kernel log",
-			   UPCALL_PORT, err->text);
+	report_fail(r, STATUS_NO_MODULE,
+		    "port %u does not answer as the upcall module does (%s); see the "
+		    "guest's kernel log",
+		    UPCALL_PORT, err->text);
+	if (ret == -ECONNRESET || ret == -EPIPE)
+		report_may_repeat(r, STATUS_NO_MODULE);
+	return r->status;
 }
 
 enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t deadline,
@@ -153,13 +161,15 @@ enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t dea
 	case 0:
 		return STATUS_OK;
 	case -ECONNRESET:
-		return report_fail(r, STATUS_NO_MODULE,
-				   "the guest has no upcall module (port %u refused); "
-				   "install upcall in the guest",
-				   UPCALL_PORT);
+		report_fail(r, STATUS_NO_MODULE,
+			    "the guest has no upcall module (port %u refused); install "
+			    "upcall in the guest",
+			    UPCALL_PORT);
+		report_may_repeat(r, STATUS_NO_MODULE);
+		return r->status;
 	case -EPROTO:
 		return vm_fail_module(ret, &err, r);
 	default:
-		return fail_dial(vm, ret, &err, r);
+		return vm_fail_dial(vm, ret, &err, r);
 	}
 }

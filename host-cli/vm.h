@@ -35,6 +35,10 @@ enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadl
 enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t deadline,
 			   struct report *r);
 
+/* Reports that nobody serves the endpoint itself: the same for every port. */
+enum status vm_fail_dial(const struct vm *vm, int ret, const struct error *err,
+			 struct report *r);
+
 /* Report the failure of a call on an open connection. */
 enum status vm_fail_qmp(int ret, const struct error *err, struct report *r);
 enum status vm_fail_agent(int ret, const struct error *err, struct report *r);

@@ -8,16 +8,18 @@
 
 #include "cleanup.h"
 #include "registry.h"
+#include "retry.h"
 #include "text.h"
 #include "verbs.h"
 #include "vm.h"
 #include "vsock_control.h"
 
-static const struct verb verbs[] = {
-	{"stats", vsock_stats_main, "what the VM's vsock device has done"},
-	{"list", vsock_list_main, "the connections that there are"},
+const struct verb vsock_verbs[] = {
+	{"stats", vsock_stats_main, "what the VM's vsock device has done", VERB_HOST,
+	 NULL},
+	{"list", vsock_list_main, "the connections that there are", VERB_HOST, NULL},
+	{NULL, NULL, NULL, VERB_GROUPS, NULL},
 };
-#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
 #define PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
@@ -70,10 +72,11 @@ static enum status fail(int ret, const char *path, const struct error *err,
 				   err->text);
 	case -ENOENT:
 	case -ECONNREFUSED:
-		return report_fail(r, STATUS_NO_TRANSPORT,
-				   "no control socket (%s); start vsockd with "
-				   "--control %s",
-				   err->text, path);
+		report_fail(r, STATUS_NO_TRANSPORT,
+			    "no control socket (%s); start vsockd with --control %s",
+			    err->text, path);
+		report_may_repeat(r, STATUS_NO_TRANSPORT);
+		return r->status;
 	case -EPROTO:
 		return report_fail(r, STATUS_FAILURE,
 				   "%s; try again, or see vsockd's log: it may be of "
@@ -89,10 +92,16 @@ static enum status ask(const struct vsock_verb *verb, const char *path,
 {
 	cleanup_free char *answer = NULL;
 	struct error err = {0};
+	struct retry t;
 	int ret;
 
 	report_step(r, "ask");
-	ret = vsock_control_ask(path, request, deadline, &answer, &err);
+	retry_begin(&t, deadline, r);
+	do {
+		ret = vsock_control_ask(path, request, deadline, &answer, &err);
+		if (ret)
+			fail(ret, path, &err, r);
+	} while (ret && retry_again(&t));
 	if (!ret && !strcmp(request, "metrics"))
 		printf("%s# EOF\n", answer);
 	else if (!ret)
@@ -140,19 +149,19 @@ json_t *vsock_value(const char *word)
 static void print_help(FILE *to)
 {
 	fputs("usage: vmctl vsock VERB [options] VM\n\n", to);
-	for (size_t i = 0; i < VERBS; i++)
-		fprintf(to, "  %-5s  %s\n", verbs[i].name, verbs[i].help);
+	for (const struct verb *v = vsock_verbs; v->name; v++)
+		fprintf(to, "  %-5s  %s\n", v->name, v->help);
 	fputs("\nvmctl vsock VERB --help has more.\n", to);
 }
 
 int vsock_main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
+	const struct verb *v = verbs_find(vsock_verbs, word);
 	char printable[64];
 
-	for (size_t i = 0; i < VERBS; i++)
-		if (!strcmp(word, verbs[i].name))
-			return verbs[i].fn(argc - 1, argv + 1);
+	if (v)
+		return v->fn(argc - 1, argv + 1);
 	if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
 		print_help(stdout);
 		return STATUS_OK;

@@ -6,6 +6,9 @@
 #define HOST_CLI_VSOCK_VERB_H
 
 #include "report.h"
+#include "verbs.h"
+
+extern const struct verb vsock_verbs[]; /* the second words */
 
 int vsock_stats_main(int argc, char **argv);
 int vsock_list_main(int argc, char **argv);

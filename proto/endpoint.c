@@ -260,6 +260,63 @@ int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *e
 	return steal_fd(&fd);
 }
 
+static int tcp_address(const struct endpoint *ep, struct sockaddr_storage *addr,
+		       socklen_t *len, struct error *err)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *list;
+	int ret = getaddrinfo(ep->host, ep->service, &hints, &list);
+
+	if (ret)
+		return error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
+				 gai_strerror(ret));
+	memcpy(addr, list->ai_addr, list->ai_addrlen);
+	*len = list->ai_addrlen;
+	freeaddrinfo(list);
+	return 0;
+}
+
+int endpoint_address(const struct endpoint *ep, uint32_t port,
+		     struct sockaddr_storage *addr, socklen_t *len, struct error *err)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)addr;
+	struct sockaddr_vm *vm = (struct sockaddr_vm *)addr;
+
+	memset(addr, 0, sizeof(*addr));
+	switch (ep->kind) {
+	case ENDPOINT_UNIX:
+		un->sun_family = AF_UNIX;
+		memcpy(un->sun_path, ep->path, sizeof(un->sun_path));
+		*len = sizeof(*un);
+		return 0;
+	case ENDPOINT_VSOCK:
+		vm->svm_family = AF_VSOCK;
+		vm->svm_cid = ep->cid;
+		vm->svm_port = port;
+		*len = sizeof(*vm);
+		return 0;
+	case ENDPOINT_TCP:
+		return tcp_address(ep, addr, len, err);
+	}
+	return error_set(err, -EINVAL, "no kind of address");
+}
+
+int endpoint_resolve(struct endpoint *ep, struct error *err)
+{
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int ret;
+
+	if (ep->kind != ENDPOINT_TCP)
+		return 0;
+	ret = tcp_address(ep, &addr, &len, err);
+	if (ret)
+		return ret;
+	ret = getnameinfo((struct sockaddr *)&addr, len, ep->host, sizeof(ep->host),
+			  NULL, 0, NI_NUMERICHOST);
+	return ret ? error_set(err, -EHOSTUNREACH, "%s", gai_strerror(ret)) : 0;
+}
+
 static int connect_tcp(const struct endpoint *ep, deadline_t deadline,
 		       struct error *err)
 {

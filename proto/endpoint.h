@@ -11,6 +11,7 @@
 #define PROTO_ENDPOINT_H
 
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include "error.h"
@@ -60,6 +61,16 @@ const char *endpoint_format(const struct endpoint *ep,
  */
 int endpoint_dial(const struct endpoint *ep, uint32_t port, deadline_t deadline,
 		  struct error *err);
+
+/*
+ * The socket address behind it, of a port where it is vsock:. Of a TCP name the first
+ * one, which may take the time of a look-up: see endpoint_resolve().
+ */
+int endpoint_address(const struct endpoint *ep, uint32_t port,
+		     struct sockaddr_storage *addr, socklen_t *len, struct error *err);
+
+/* Puts the address of a TCP name in its place. */
+int endpoint_resolve(struct endpoint *ep, struct error *err);
 
 /* Connects to a Unix socket; no handshake. Returns a descriptor as above. */
 int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *err);

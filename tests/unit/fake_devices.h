@@ -260,7 +260,12 @@ static json_t *fake_add_device(struct fake_vm *vm, const json_t *arguments)
 {
 	struct fake_devices *d = vm->more;
 	char *text = json_dumps(arguments, JSON_COMPACT);
+	char *unique = strstr(text, "-ram.");
 
+	/* What makes the name unique is of no interest. */
+	if (unique)
+		memmove(unique + 4, strchr(unique, '"'),
+			strlen(strchr(unique, '"')) + 1);
 	fake_log(vm, "device_add %s;", text);
 	free(text);
 	if (d->interrupt_add)
@@ -343,6 +348,10 @@ static bool fake_device_command(struct fake_vm *vm, const char *name,
 		*value = fake_pci(d);
 	else if (!strcmp(name, "query-memory-devices"))
 		*value = fake_memory(d);
+	else if (!strcmp(name, "query-memory-size-summary"))
+		*value = json_pack("{s:I, s:I}", "base-memory", (json_int_t)512 << 20,
+				   "plugged-memory",
+				   (json_int_t)(d->in_qemu ? 256 << 20 : 0));
 	else if (!strcmp(name, "device_add"))
 		*value = fake_add_device(vm, arguments);
 	else if (!strcmp(name, "device_del"))

@@ -56,7 +56,13 @@ struct fake_vm {
 			json_t **value);
 	bool (*request)(struct fake_vm *vm, int fd, uint32_t type, const uint8_t *in,
 			bool *stay);
+	/* What listens on ports other than 219 and 220; NULL: nothing. */
+	void (*port)(struct fake_vm *vm, int fd, unsigned int port);
 	void *more;
+	int drop_calls; /* so many of the agent's calls end their connection, unanswered
+			 */
+	int drop_after; /* ... once so many were answered */
+	int refuse_dials; /* so many connections to the agent are refused at first */
 
 	/* Its state: by APIC id, which is also the guest's CPU number. */
 	bool plugged[FAKE_SLOTS], asked_back[FAKE_SLOTS];
@@ -413,6 +419,17 @@ static bool fake_call(struct fake_vm *vm, int fd, uint32_t stream, const uint8_t
 	return fake_send(fd, out, TTRPC_HEADER_SIZE + h.length);
 }
 
+static bool fake_drops(struct fake_vm *vm)
+{
+	bool drops;
+
+	pthread_mutex_lock(&vm->lock);
+	drops = vm->drop_after-- <= 0 && vm->drop_calls > 0;
+	vm->drop_calls -= drops;
+	pthread_mutex_unlock(&vm->lock);
+	return drops;
+}
+
 static void fake_agent(struct fake_vm *vm, int fd)
 {
 	uint8_t header[TTRPC_HEADER_SIZE], frame[1024];
@@ -422,12 +439,27 @@ static void fake_agent(struct fake_vm *vm, int fd)
 		ttrpc_header_decode(header, &h);
 		if (h.length > sizeof(frame) ||
 		    recv(fd, frame, h.length, MSG_WAITALL) != (ssize_t)h.length ||
-		    !fake_call(vm, fd, h.stream_id, frame, h.length))
+		    fake_drops(vm) || !fake_call(vm, fd, h.stream_id, frame, h.length))
 			break;
 	}
 }
 
 /* --- sockets and threads --- */
+
+static bool fake_refuses(struct fake_vm *vm, unsigned int port)
+{
+	bool refuses = false;
+
+	if (port == 219)
+		return vm->no_module;
+	if (port != 220)
+		return !vm->port;
+	pthread_mutex_lock(&vm->lock);
+	refuses = vm->no_agent || vm->refuse_dials > 0;
+	vm->refuse_dials--;
+	pthread_mutex_unlock(&vm->lock);
+	return refuses;
+}
 
 static void fake_vsock(struct fake_vm *vm, int fd)
 {
@@ -438,14 +470,15 @@ static void fake_vsock(struct fake_vm *vm, int fd)
 	while (n < sizeof(line) - 1 && read(fd, line + n, 1) == 1 && line[n] != '\n')
 		n++;
 	line[n] = '\0';
-	if (sscanf(line, "CONNECT %u", &port) != 1 ||
-	    (port == 219 ? vm->no_module : vm->no_agent))
+	if (sscanf(line, "CONNECT %u", &port) != 1 || fake_refuses(vm, port))
 		return;
 	fake_send(fd, "OK 1073741824\n", 14);
 	if (port == 219)
 		fake_module(vm, fd);
-	else
+	else if (port == 220)
 		fake_agent(vm, fd);
+	else
+		vm->port(vm, fd, port);
 }
 
 struct fake_connection {

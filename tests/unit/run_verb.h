@@ -54,7 +54,8 @@ static struct output run(int (*verb)(int argc, char **argv), char **argv)
 }
 
 /* A failure: this code, nothing on stdout, one printable line on stderr. */
-static void check_failure(const struct output *o, int code, const char *words)
+__attribute__((unused)) static void check_failure(const struct output *o, int code,
+						  const char *words)
 {
 	size_t len = strlen(o->err);
 

@@ -362,6 +362,80 @@ static void memory_comes_and_goes_with_its_backend(void **state)
 	assert_false(d.in_qemu || d.backend);
 }
 
+static void memory_reaches_a_total(void **state)
+{
+	struct fake_devices d = {0};
+	struct output o;
+	json_t *r;
+
+	(void)state;
+	works(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "--to", "768M"),
+	      "vm1: plugged memory of 256 MiB at 0x100000000 (vmctl-mem0)\n",
+	      MEM_ADD "ADD_MEM2;");
+	works(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "--to", "768M"),
+	      "vm1: nothing to do, there are 768 MiB\n", "");
+	o = on(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "--to", "640M"), "");
+	check_failure(&o, 8, "768M can be reached, and not 640M");
+	works(&d, hotplug_mem_main,
+	      ARGS("hotplug-mem", "vm1", "--to", "512M", "--dry-run"),
+	      "vm1: would unplug memory of 256 MiB\n"
+	      "steps    upcall, release; nothing was changed\n",
+	      "");
+	o = on(&d, hotplug_mem_main,
+	       ARGS("hotplug-mem", "vm1", "--to", "512M", "--json"),
+	       "DEL_MEM2;object-del;");
+	r = json_loads(o.out, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(r, "action")), "unplug");
+	assert_int_equal(json_integer_value(json_object_get(r, "total_bytes")),
+			 512 << 20);
+	json_decref(r);
+	assert_false(d.in_qemu || d.in_guest);
+	o = on(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1"), "");
+	check_failure(&o, 2, "give either SIZE");
+	o = on(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "1G", "--to", "1G"),
+	       "");
+	check_failure(&o, 2, "give either SIZE");
+}
+
+static void a_dry_run_changes_nothing(void **state)
+{
+	struct fake_devices d = {0}, left = {.leftover = "vmctl-mem0-ram"};
+	struct fake_devices there = plugged("", UPCALL_CLASS_MMIO, 0xfeb00c00);
+	struct fake_devices pci = plugged("vmctl-pci0", UPCALL_CLASS_PCI, 0x100);
+	struct output o;
+
+	(void)state;
+	works(&d, hotplug_mmio_main,
+	      ARGS("hotplug-mmio", "vm1", "--base", "0xfeb00c00", "--size", "0x200",
+		   "--irq", "11", "--dry-run"),
+	      "vm1: would plug virtio-mmio device at 0xfeb00c00, 512 bytes, IRQ 11\n"
+	      "steps    upcall; nothing was changed\n",
+	      "");
+	works(&d, hotplug_pci_main,
+	      ARGS("hotplug-pci", "vm1", "virtio-net-pci", "--dry-run"),
+	      "vm1: would plug PCI device vmctl-pci0\n"
+	      "steps    device_add, upcall; nothing was changed\n",
+	      "");
+	works(&pci, unplug_pci_main,
+	      ARGS("unplug-pci", "vm1", "vmctl-pci0", "--dry-run"),
+	      "would unplug PCI device 0000:01:00.0 (vmctl-pci0)\n"
+	      "steps    upcall, device_del, eject, release; nothing was changed\n",
+	      "");
+	works(&d, hotplug_mem_main, ARGS("hotplug-mem", "vm1", "256M", "--dry-run"),
+	      "vm1: would plug memory of 256 MiB (vmctl-mem0)\n"
+	      "steps    device_add, upcall; nothing was changed\n",
+	      "");
+	works(&left, unplug_mem_main, ARGS("unplug-mem", "vm1", "--dry-run"),
+	      "steps    object-del; nothing was changed\n", "");
+	/* What would fail is found out all the same. */
+	o = on(&there, hotplug_mmio_main,
+	       ARGS("hotplug-mmio", "vm1", "--base", "0xfeb00c00", "--size", "0x200",
+		    "--irq", "11", "--dry-run"),
+	       "");
+	check_failure(&o, 9, "is plugged already");
+	assert_true(pci.in_guest && !d.in_guest && !d.in_qemu);
+}
+
 static void what_qemu_keeps_is_asked_for_by_device_del(void **state)
 {
 	struct fake_devices d = plugged("vmctl-mem0", UPCALL_CLASS_MEM, 0x100000000);
@@ -775,6 +849,8 @@ int main(void)
 		cmocka_unit_test(what_qemu_refuses_leaves_nothing),
 		cmocka_unit_test(a_signal_is_answered_with_the_way_back),
 		cmocka_unit_test(memory_comes_and_goes_with_its_backend),
+		cmocka_unit_test(memory_reaches_a_total),
+		cmocka_unit_test(a_dry_run_changes_nothing),
 		cmocka_unit_test(what_qemu_keeps_is_asked_for_by_device_del),
 		cmocka_unit_test(pci_leaves_the_guest_before_qemu_is_asked_for_it),
 		cmocka_unit_test(what_qemu_does_not_want_the_guest_gets_back),

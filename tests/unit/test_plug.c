@@ -123,12 +123,72 @@ static void a_total_that_is_reached_changes_nothing(void **state)
 	assert_int_equal(o.code, 0);
 	o = run(unplug_cpu_main, ARGS("unplug-cpu", "vm1", "--to", "3"));
 	assert_int_equal(o.code, 0);
-	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "2"));
-	check_failure(&o, 2, "unplug-cpu");
 	o = run(unplug_cpu_main, ARGS("unplug-cpu", "vm1", "--to", "4"));
 	check_failure(&o, 2, "hotplug-cpu");
 	fake_stop(&vm);
 	assert_string_equal(vm.log, "");
+}
+
+static void a_total_is_reached_from_above_too(void **state)
+{
+	struct fake_vm vm = {0};
+	struct output o;
+	json_t *r;
+
+	(void)state;
+	fake_start(&vm, 3);
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "2"));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "vm1: unplugged 2 CPUs, APIC ids 2-3\n"));
+	assert_string_equal(fake_state(&vm), "Qpo Qpo --- ---");
+	assert_string_equal(vm.log, "DEL_CPU2 3 2;");
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "1", "--json"));
+	fake_stop(&vm);
+	r = json_loads(o.out, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(r, "action")), "unplug");
+	assert_true(json_is_true(json_object_get(r, "freed")));
+	json_decref(r);
+}
+
+static void a_dry_run_says_what_would_be_and_changes_nothing(void **state)
+{
+	struct fake_vm vm = {0}, absent = {.no_module = true};
+	const json_t *would;
+	struct output o;
+	json_t *r;
+
+	(void)state;
+	fake_start(&vm, 1);
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "4", "--dry-run"));
+	assert_int_equal(o.code, 0);
+	assert_string_equal(
+		o.out, "vm1: would plug 2 CPUs, APIC ids 2-3\n"
+		       "CPUs     possible     present      online\n"
+		       "before   0-3          0-1          0-1\n"
+		       "steps    device_add, upcall, agent; nothing was changed\n");
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--to", "2", "--dry-run"));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "steps    none\n"));
+	o = run(hotplug_cpu_main,
+		ARGS("hotplug-cpu", "vm1", "--count", "3", "--dry-run"));
+	check_failure(&o, 8, "do not fit");
+	o = run(unplug_cpu_main, ARGS("unplug-cpu", "vm1", "--dry-run", "--json"));
+	fake_stop(&vm);
+	r = json_loads(o.out, 0, NULL);
+	assert_true(json_is_true(json_object_get(r, "dry_run")));
+	assert_string_equal(json_string_value(json_object_get(r, "action")), "unplug");
+	assert_null(json_object_get(r, "after"));
+	would = json_object_get(r, "would");
+	assert_string_equal(json_string_value(json_array_get(would, 0)), "upcall");
+	assert_int_equal(json_array_size(would), 3);
+	json_decref(r);
+	assert_string_equal(vm.log, "");
+	assert_string_equal(fake_state(&vm), "Qpo Qpo --- ---");
+	/* What would fail is found out all the same. */
+	fake_start(&absent, 0);
+	o = run(hotplug_cpu_main, ARGS("hotplug-cpu", "vm1", "--dry-run"));
+	fake_stop(&absent);
+	check_failure(&o, 6, "no upcall module");
 }
 
 static void an_address_needs_the_qmp_socket_named(void **state)
@@ -437,6 +497,8 @@ int main(void)
 		cmocka_unit_test(
 			a_failure_in_json_is_on_stdout_and_the_words_on_stderr),
 		cmocka_unit_test(a_total_that_is_reached_changes_nothing),
+		cmocka_unit_test(a_total_is_reached_from_above_too),
+		cmocka_unit_test(a_dry_run_says_what_would_be_and_changes_nothing),
 		cmocka_unit_test(an_address_needs_the_qmp_socket_named),
 		cmocka_unit_test(nothing_is_created_for_a_vm_that_lacks_a_part),
 		cmocka_unit_test(a_refusal_gives_the_vcpus_back),

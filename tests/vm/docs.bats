@@ -111,8 +111,14 @@ run_block() {
 @test "vmctl(1): the examples" {
 	once
 	run_block "$(man_block vmctl.1 'mkdir -p' | mended | sed '$ s/$/ \&/')"
-	eventually vmctl ping vm1
-	run_block "$(man_block vmctl.1 'vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
+	run_block "$(man_block vmctl.1 'vmctl wait vm1')"
+	run_block "$(man_block vmctl.1 '--to 4 --dry-run')"
+	expect 1 "$(vmctl info vm1 --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["cpus"]["online"]))')"
+	run_block "$(man_block vmctl.1 '$ vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
+	run_block "$(man_block vmctl.1 'vmctl info --all' | sed 's/vm1,vm2/vm1/')"
+	# Until it is told to end.
+	run_block "$(man_block vmctl.1 'vmctl proxy vm1' | mended |
+		sed "s/^vmctl/timeout --preserve-status 2 &/; s/2222/22$((RANDOM % 900 + 100))/")"
 	run_block "$(man_block vmctl.1 'vmctl devices vm1')"
 	grep -q '^cpu  *3 ' "$BATS_TEST_TMPDIR/block.log"
 	run_block "$(man_block vmctl.1 'vmctl vsock list vm1')"

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of vmctl for fish: what can stand at a place is asked of vmctl itself.
+
+function __vmctl_complete
+    set -l words (commandline -opc) (commandline -ct)
+    set -l offered ($words[1] __complete $words[2..-1] 2>/dev/null)
+    if contains -- :files $offered
+        __fish_complete_path (string replace -r '^--[^=]*=' '' -- $words[-1])
+    else
+        printf '%s\n' $offered
+    end
+end
+
+complete -c vmctl -f -a '(__vmctl_complete)'

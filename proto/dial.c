@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dial.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port)
+{
+	memset(d, 0, sizeof(*d));
+	d->ep = ep;
+	d->port = port;
+	d->fd = -1;
+}
+
+void dial_end(struct dial *d)
+{
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
+}
+
+short dial_events(const struct dial *d)
+{
+	if (d->fd < 0)
+		return 0;
+	return d->connected ? POLLIN : POLLOUT;
+}
+
+static int fail(const struct dial *d, int ret, struct error *err)
+{
+	char where[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(d->ep, where);
+	if (ret == -ECONNRESET && d->connected)
+		return error_set(err, ret, "%s: the guest refuses port %u", where,
+				 d->port);
+	if (ret == -EPROTO)
+		return error_set(err, ret,
+				 "%s answers CONNECT with something that is no OK line",
+				 where);
+	return error_set(err, ret, "connecting to %s: %s", where, strerror(-ret));
+}
+
+/* Begins to connect. 0: under way, or done. */
+static int begin_connect(struct dial *d, struct error *err)
+{
+	struct sockaddr_storage addr;
+	cleanup_close int fd = -1;
+	socklen_t len;
+	int ret = endpoint_address(d->ep, d->port, &addr, &len, err);
+
+	if (ret)
+		return ret;
+	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || (connect(fd, (struct sockaddr *)&addr, len) &&
+		       errno != EINPROGRESS && errno != EINTR))
+		return errno == EAGAIN ? -EAGAIN : fail(d, -errno, err);
+	d->fd = steal_fd(&fd);
+	return 0;
+}
+
+/* Once connecting has ended: whether it went well, and the line. */
+static int finish_connect(struct dial *d, struct error *err)
+{
+	struct pollfd p = {.fd = d->fd, .events = POLLOUT};
+	char line[HYBRID_LINE_MAX];
+	socklen_t size = sizeof(int);
+	size_t len;
+	int error = 0;
+
+	if (!poll(&p, 1, 0))
+		return -EAGAIN;
+	if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &size))
+		error = errno;
+	if (error)
+		return fail(d, -error, err);
+	d->connected = true;
+	if (d->ep->kind == ENDPOINT_VSOCK)
+		return 0;
+	/* A new connection has room for a line. */
+	len = hybrid_format_connect(line, d->port);
+	if (send(d->fd, line, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return 0;
+	return fail(d, errno == EPIPE ? -ECONNRESET : -EIO, err);
+}
+
+/* Byte by byte: what stands behind the newline belongs to the connection. */
+static int read_ok(struct dial *d, struct error *err)
+{
+	uint32_t host_port;
+	int ret = 0;
+
+	while (!ret) {
+		ssize_t n = recv(d->fd, d->line + d->len, 1, 0);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return -EAGAIN;
+		if (n <= 0)
+			return fail(d, n ? -errno : -ECONNRESET, err);
+		d->len++;
+		ret = hybrid_parse_ok(d->line, d->len, &host_port);
+	}
+	return ret < 0 ? fail(d, ret, err) : 0;
+}
+
+int dial_step(struct dial *d, struct error *err)
+{
+	int ret = 0;
+
+	if (d->fd < 0)
+		ret = begin_connect(d, err);
+	if (!ret && !d->connected)
+		ret = finish_connect(d, err);
+	if (!ret && d->ep->kind != ENDPOINT_VSOCK)
+		ret = read_ok(d, err);
+	return ret;
+}
