@@ -113,7 +113,11 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 @test "two devices share an IRQ" {
 	add "$disk"
 	eventually guest 'test -b /dev/vda'
+	# Its driver may ask for bytes before it has done, and wait.
+	guest 'while :; do dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct; done 2>/dev/null &
+		echo $! >/tmp/reader.pid'
 	run add "0xfeb00800 0x200 11"
+	guest 'kill $(cat /tmp/reader.pid)'
 	expect_match '^ret=0 ' "$output"
 	run guest 'grep "^ *11:" /proc/interrupts'
 	expect_match 'virtio[0-9]+, virtio[0-9]+' "$output"
