@@ -196,7 +196,8 @@ $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
-GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages vsock-messages vsock-forward,$(O)/tests/vm/guest/$(p))
+GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages vsock-messages vsock-stream \
+	vsock-forward,$(O)/tests/vm/guest/$(p))
 $(filter-out %/upcall-events %/vsock-forward,$(GUEST_PROGRAMS)): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<
