@@ -52,8 +52,8 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-siblings \
-	fuzz lint install clean help module unit vm bench check-interop
+.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-vsock \
+	soak-siblings fuzz lint install clean help module unit vm bench check-interop
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -73,7 +73,8 @@ help:
 	@echo 'check-interop       containerd'"'"'s ttrpc client against the agent'
 	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
-	@echo 'soak-siblings       two guests, 1 GiB at each other'
+	@echo 'soak-vsock          1 GiB each way, in writes of all sizes, on each of $(KERNELS)'
+	@echo 'soak-siblings       two guests, 1 GiB at each other, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
@@ -93,7 +94,14 @@ check-kernels check-kernel-debug: deps
 	$(Q)tests/$@
 
 soak-siblings: deps vm build
-	$(Q)SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=6.12 bats --tap tests/vm/siblings.bats
+	$(Q)for kernel in $(KERNELS); do \
+		SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel bats --tap tests/vm/siblings.bats || exit; \
+	done
+
+soak-vsock: deps vm build
+	$(Q)for kernel in $(KERNELS); do \
+		STREAM_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel bats --tap tests/vm/streams.bats || exit; \
+	done
 
 soak-module: deps vm build
 	$(Q)for kernel in $(KERNELS); do VM_KERNEL=$$kernel tests/vm/soak 500 || exit; done
@@ -197,7 +205,8 @@ $(O)/tests/vm/guest/upcall-events: $(O)/tests/vm/guest/upcall-events.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< $(shell pkg-config --libs libnl-genl-3.0)
 
-GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages vsock-messages vsock-forward,$(O)/tests/vm/guest/$(p))
+GUEST_PROGRAMS := $(foreach p,upcall-events hold-pages vsock-messages vsock-stream \
+	vsock-forward,$(O)/tests/vm/guest/$(p))
 $(filter-out %/upcall-events %/vsock-forward,$(GUEST_PROGRAMS)): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $<

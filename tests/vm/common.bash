@@ -6,7 +6,7 @@
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 export O=${O:-$here/../../build}
 O=$(readlink -f "$O")
-PATH=$O:$here:$PATH
+PATH=$O:$O/tests/vm/guest:$here:$PATH
 VM_KERNEL=${VM_KERNEL:-6.12}
 
 make_registry() {
@@ -41,6 +41,34 @@ sock() { echo "$VMCTL_RUN_DIR/guest/vsock.sock"; }
 
 # The process of vsockd that serves the guest, below the one that holds its place.
 vsockd_worker() { xargs <"/proc/$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")/task/$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")/children"; }
+
+# A number of `vmctl vsock stats --json`, by its path in there.
+stat_of() { # stat_of NAME [WORD]
+	vmctl vsock stats guest --json | python3 -c '
+import json, sys
+value = json.load(sys.stdin)["stats"]
+for word in sys.argv[1:]:
+    value = value[word]
+print(value)' "$@"
+}
+
+# What `vmctl vsock list --json` has of the connections with that port: guest_port=N,
+# or peer_port=N.
+column_of() { # column_of PORT COLUMN
+	vmctl vsock list guest --json | python3 -c '
+import json, sys
+side, port = sys.argv[1].split("=")
+for connection in json.load(sys.stdin)["connections"]:
+    if connection[side] == int(port):
+        print(connection[sys.argv[2]])' "$@"
+}
+
+# The checksum of what `vsock-stream` sends.
+sum_of() { # sum_of BYTES SEED
+	local known=$VMCTL_RUN_DIR/sum-$1-$2
+	[ -e "$known" ] || vsock-stream data "$1" "$2" | sha256sum >"$known"
+	cat "$known"
+}
 
 # Runs a script in the guest, past everything under test.
 guest() { vm run guest "$1"; }

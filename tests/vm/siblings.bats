@@ -32,21 +32,14 @@ teardown() {
 	vm check two
 }
 
-# What a guest sends, in its own words, and what it makes of what it gets.
-ends() { # ends WORD
-	echo "SYSTEM:'yes $1 | head -c $bytes'!!SYSTEM:'sha256sum >/tmp/sum; mv /tmp/sum /tmp/got'"
-}
-
-sum_of() { yes "$1" | head -c "$bytes" | sha256sum; }
-
 @test "two guests send much at each other at once, on one connection" {
-	vm run two "socat -t 600 -b 65536 VSOCK-LISTEN:7000 $(ends two) >/tmp/log 2>&1 &"
-	connected() { VM_RUN_TIMEOUT=600 vm run one "rm -f /tmp/got; socat -t 600 -b 65536 VSOCK-CONNECT:4:7000 $(ends one)"; }
-	eventually connected
-	eventually vm run one 'test -s /tmp/got'
-	eventually vm run two 'test -s /tmp/got'
-	expect "$(sum_of two)" "$(vm run one 'cat /tmp/got')"
-	expect "$(sum_of one)" "$(vm run two 'cat /tmp/got')"
+	vm run two "{ (vsock-stream listen 7000 both:$bytes:2:odd || echo failed) 2>/tmp/log |
+		sha256sum >/tmp/summing; mv /tmp/summing /tmp/sum; } >/dev/null 2>&1 &"
+	eventually vm run two 'grep listening /tmp/log'
+	expect "$(sum_of "$bytes" 2)" "$(VM_RUN_TIMEOUT=3600 vm run one \
+		"(vsock-stream connect 4:7000 both:$bytes:1:65536 || echo failed) | sha256sum")"
+	eventually vm run two 'cat /tmp/sum'
+	expect "$(sum_of "$bytes" 1)" "$(vm run two 'cat /tmp/sum')"
 }
 
 @test "messages go between guests whole" {

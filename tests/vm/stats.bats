@@ -13,16 +13,6 @@ setup_file() {
 teardown_file() { halt; }
 teardown() { vm check guest; }
 
-# A number of `vmctl vsock stats --json`, by its path in there.
-stat_of() { # stat_of NAME [WORD]
-	vmctl vsock stats guest --json | python3 -c '
-import json, sys
-value = json.load(sys.stdin)["stats"]
-for word in sys.argv[1:]:
-    value = value[word]
-print(value)' "$@"
-}
-
 @test "what was sent is what is counted" {
 	before=$(($(stat_of bytes from_guest) + 100000)) opened=$(stat_of connections_opened)
 	hybrid echo "$(sock)" 5002 100000
