@@ -300,47 +300,37 @@ static int begin_connecting(const char *where)
 	if (!port)
 		usage();
 	fd = new_socket(&addr, to[0] == '/' ? to : NULL, to, port, &len);
+	/* One that does not block keeps its socket for all of that time (af_vsock.c).
+	 */
 	if (addr.any.sa_family == AF_VSOCK &&
-	    (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience,
-			sizeof(patience)) ||
-	     fcntl(fd, F_SETFL, O_NONBLOCK)))
+	    setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience,
+		       sizeof(patience)))
 		die("socket");
-	if (connect(fd, &addr.any, len) && errno != EINPROGRESS)
+	if (connect(fd, &addr.any, len))
 		die("connect");
 	if (addr.any.sa_family == AF_UNIX && dprintf(fd, "CONNECT %s\n", port) < 0)
 		die("connect");
 	return fd;
 }
 
-/* The answer, which Unix sockets get as a line. */
-static void end_connecting(int fd, const char *where)
+/* Unix sockets get a line as the answer. */
+static void end_connecting(int fd)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-	int error = 0;
-	socklen_t len = sizeof(error);
 	char byte = 0, first = 0;
 
-	if (where[0] == '/') {
-		for (; byte != '\n'; first = first ? first : byte)
-			if (recv(fd, &byte, 1, 0) != 1)
-				die("connect: no answer");
-		if (first != 'O')
-			die("connect: no OK");
-		return;
-	}
-	if (poll(&poll_fd, 1, -1) != 1 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) || fcntl(fd, F_SETFL, 0))
-		die("poll");
-	errno = error;
-	if (error)
-		die("connect");
+	for (; byte != '\n'; first = first ? first : byte)
+		if (recv(fd, &byte, 1, 0) != 1)
+			die("connect: no answer");
+	if (first != 'O')
+		die("connect: no OK");
 }
 
 static int connect_to(const char *where)
 {
 	int fd = begin_connecting(where);
 
-	end_connecting(fd, where);
+	if (where[0] == '/')
+		end_connecting(fd);
 	return fd;
 }
 
@@ -415,7 +405,8 @@ __attribute__((noreturn)) static void many(const char *where, size_t count)
 	for (size_t i = 0; i < count; i++)
 		fds[i] = begin_connecting(where);
 	for (size_t i = 0; i < count; i++)
-		end_connecting(fds[i], where);
+		if (where[0] == '/')
+			end_connecting(fds[i]);
 	for (size_t i = 0; i < count; i++) {
 		fill(bytes, size_of(i), i, 0);
 		put(fds[i], bytes, size_of(i));
