@@ -19,7 +19,7 @@ teardown() {
 
 # Has a program listen on a vsock port of the guest.
 guest_port() { # guest_port PORT SOCAT-ADDRESS
-	guest "socat -t 60 VSOCK-LISTEN:$1,fork '$2' >/tmp/socat.log 2>&1 & echo \$! >/tmp/$1.port"
+	guest "socat -t 60 VSOCK-LISTEN:$1,fork,backlog=100 '$2' >/tmp/socat.log 2>&1 & echo \$! >/tmp/$1.port"
 }
 
 @test "nc: bytes and both ends, 4 MiB of them each way" {
