@@ -6,7 +6,7 @@
 here=$BATS_TEST_DIRNAME
 
 @test "libFuzzer finds nothing in the validation of messages" {
-	"$here/fuzz-request" --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-request" --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "it is told when a good message that it begins from is refused" {
@@ -33,27 +33,27 @@ here=$BATS_TEST_DIRNAME
 }
 
 @test "libFuzzer finds nothing in the rings of a hostile guest, split and packed" {
-	"$here/fuzz-transport" ring --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-transport" ring --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the messages of a hostile front-end" {
-	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the packets of a hostile guest and the programs it talks to" {
-	"$here/fuzz-transport" packet --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-transport" packet --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the lines that open connections" {
-	"$here/fuzz-transport" line --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-transport" line --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "a live guest lives through anything, and good requests work meanwhile: 6.12" {
-	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-20}"
+	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "the same on 6.1" {
-	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-20}" --kernel 6.1
+	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-10}" --kernel 6.1
 }
 
 @test "so does one of QEMU's microvm, with virtio-mmio windows to plug: 6.12" {
@@ -65,5 +65,5 @@ here=$BATS_TEST_DIRNAME
 }
 
 @test "so does one with a virtio-iommu to plug, for which 6.1 has no driver" {
-	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-15}" --machine microvm-pcie
+	"$here/fuzz-guest" --seconds "${FUZZ_SECONDS:-10}" --machine microvm-pcie
 }

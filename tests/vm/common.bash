@@ -83,6 +83,9 @@ kernel_release() { cat "$(kernel_folder)/release"; }
 built_in() { [ ! -d "$(kernel_folder)/modules" ]; }
 needs_module() { ! built_in || skip "the driver is built into this kernel"; }
 
+# What does not depend on the guest's kernel is shown on one.
+once() { [ "$VM_KERNEL" = 6.12 ] || skip "as on 6.12"; }
+
 # Unloads the module and loads it again, where it is one.
 reload() { built_in || guest 'modprobe -r upcall && modprobe upcall'; }
 

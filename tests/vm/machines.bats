@@ -95,6 +95,7 @@ teardown() { halt; }
 # that check is another, which is seen when the first is taken away.
 @test "the only CPU that is online stays, were it not the boot CPU" {
 	needs_module
+	once
 	boot --cpus 2
 	guest 'echo 0 >/sys/devices/system/cpu/cpu1/online'
 	run upcall-client "$(sock)" del 0
@@ -125,6 +126,7 @@ teardown() { halt; }
 
 @test "a kernel that hides what the module needs: one log line, and EOPNOTSUPP" {
 	needs_module
+	once
 	boot
 	# No stock kernel is like that, so the module looks for what none has.
 	variant 's/look_up(symbols\[i\].name)/look_up("no_such_function")/' ksym.c
