@@ -183,7 +183,7 @@ FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.
 	$(addprefix transport/,state.c store.c notify.c)
 FUZZ_DEVICE := $(filter-out transport/sandbox% transport/holder% \
 	$(patsubst %,transport/%.c,main log vsockd control answer figures door listener), \
-	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,hybrid endpoint io registry) \
+	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,dial hybrid endpoint io registry) \
 	tests/fuzz/machine.c
 FUZZ_TRANSPORT := $(addprefix $(O)/fuzz/fuzz_,ring front packet line)
 FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)

@@ -209,8 +209,7 @@ enum status change_ask(struct change *c)
 	ret = change_send(c, c->adds ? &c->add : &c->del, c->deadline, &err);
 	if (ret) {
 		vm_fail_module(ret, &err, &c->report);
-		report_not_repeated(&c->report);
-		return c->report.status;
+		return report_not_repeated(&c->report);
 	}
 	c->answered = true;
 	c->refused = c->result.ret != 0;

@@ -148,7 +148,7 @@ static void be_member(const char *name, int (*verb)(int argc, char **argv), int 
 static int start(struct member *m, const char *name, int (*verb)(int argc, char **argv),
 		 const sigset_t *mask)
 {
-	int out[2], err[2];
+	int out[2], err[2], ret = 0;
 
 	if (pipe2(out, O_CLOEXEC))
 		return -errno;
@@ -164,14 +164,19 @@ static int start(struct member *m, const char *name, int (*verb)(int argc, char 
 		sigprocmask(SIG_SETMASK, mask, NULL);
 		be_member(name, verb, out[1], err[1]);
 	}
+	if (m->pid < 0)
+		ret = -errno;
 	close(out[1]);
 	close(err[1]);
+	if (ret) {
+		m->pid = 0;
+		close(out[0]);
+		close(err[0]);
+		return ret;
+	}
 	m->out = (struct stream){.fd = out[0], .to = stdout};
 	m->err = (struct stream){.fd = err[0], .to = stderr};
-	if (m->pid > 0)
-		return 0;
-	m->pid = 0;
-	return -errno;
+	return 0;
 }
 
 /* Whether the line says by itself which VM it is about, or must stay as it is. */

@@ -22,25 +22,29 @@ static int set_node(void *into, const char *value, struct error *err)
 	return 0;
 }
 
+static int take_size(const char *what, const char *value, uint64_t *mebibytes,
+		     struct error *err)
+{
+	return text_mebibytes(value, mebibytes)
+		       ? error_set(err, -EINVAL,
+				   "%s %s: give a size such as 512M or 2G", what, value)
+		       : 0;
+}
+
 static int set_to(void *into, const char *value, struct error *err)
 {
-	if (text_mebibytes(value, &((struct mem_verb *)into)->to))
-		return error_set(err, -EINVAL,
-				 "--to %s: give a size such as 512M or 2G", value);
-	return 0;
+	return take_size("--to", value, &((struct mem_verb *)into)->to, err);
 }
 
 static int set_size(void *into, const char *value, struct error *err)
 {
-	if (text_mebibytes(value, &((struct mem_verb *)into)->mebibytes))
-		return error_set(err, -EINVAL,
-				 "--size %s: give a size such as 512M or 2G", value);
-	return 0;
+	return take_size("--size", value, &((struct mem_verb *)into)->mebibytes, err);
 }
+
 static void set_json(const struct mem_verb *v, struct report *r)
 {
-	if (v->dimm.size) { /* else only what was behind it was left, or it is to come
-			     */
+	/* Without a size: only what was behind it was left, or it is to come. */
+	if (v->dimm.size) {
 		report_set(r, "base", json_integer((json_int_t)v->dimm.base));
 		report_set(r, "size", json_integer((json_int_t)v->dimm.size));
 	} else if (v->mebibytes) {
@@ -154,15 +158,15 @@ static void check(struct mem_verb *v, bool adds)
 {
 	struct change *c = &v->c;
 	const char *size = adds && c->options.nargs > 1 ? c->options.args[1] : NULL;
+	struct error err = {0};
 
 	if (adds && !size == !v->to)
 		report_fail(
 			&c->report, STATUS_USAGE,
 			"give either SIZE, which is plugged, or --to SIZE, which there "
 			"is to be in all");
-	else if (size && text_mebibytes(size, &v->mebibytes))
-		report_fail(&c->report, STATUS_USAGE,
-			    "SIZE %s: give a size such as 512M or 2G", size);
+	else if (size && take_size("SIZE", size, &v->mebibytes, &err))
+		report_fail(&c->report, STATUS_USAGE, "%s", err.text);
 	if (!adds && c->wanted_id && v->mebibytes)
 		report_fail(&c->report, STATUS_USAGE,
 			    "give either --id or --size: an id says which one it is");

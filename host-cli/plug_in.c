@@ -114,8 +114,7 @@ static enum status add(struct plug *p)
 		ret = upcall_receive(&p->upcall, &result, p->deadline, &err);
 	if (ret) {
 		vm_fail_module(ret, &err, p->report);
-		report_not_repeated(p->report);
-		return p->report->status;
+		return report_not_repeated(p->report);
 	}
 	p->kernel_ns = result.kernel_ns;
 	return result.ret ? plug_refused(p, &result) : STATUS_OK;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
 #include "text.h"
 #include "tty.h"
 
@@ -120,17 +121,19 @@ void report_retract(struct report *r)
 	r->text[0] = '\0';
 }
 
-void report_may_repeat(struct report *r, enum status status)
+enum status report_may_repeat(struct report *r, enum status status)
 {
 	r->again = r->status == status;
+	return r->status;
 }
 
-void report_not_repeated(struct report *r)
+enum status report_not_repeated(struct report *r)
 {
 	if (r->again)
 		report_fail_more(r, STATUS_OK,
 				 "; the request is not sent again, since the guest may "
 				 "have carried it out");
+	return r->status;
 }
 
 static void say(struct report *r, const char *text)

@@ -60,9 +60,9 @@ void report_fail_more(struct report *r, enum status status, const char *fmt, ...
 /* Takes the noted failure back, for another try. */
 void report_retract(struct report *r);
 /* After a connection that broke during a change: why there is no other try. */
-void report_not_repeated(struct report *r);
-/* Another try may help: for a failure that was just noted. */
-void report_may_repeat(struct report *r, enum status status);
+enum status report_not_repeated(struct report *r);
+/* Another try may help: for a failure that was just noted. Both return r->status. */
+enum status report_may_repeat(struct report *r, enum status status);
 
 /* A line that is written over by the next one; for terminals only. */
 void report_progress(struct report *r, const char *fmt, ...)

@@ -93,7 +93,7 @@ enum status vm_fail_dial(const struct vm *vm, int ret, const struct error *err,
 		    "no vsock endpoint at %s (%s); is vsockd running for this VM?",
 		    endpoint_format(&vm->endpoint, text), err->text);
 	if (ret == -ENOENT || ret == -ECONNREFUSED)
-		report_may_repeat(r, STATUS_NO_TRANSPORT);
+		return report_may_repeat(r, STATUS_NO_TRANSPORT);
 	return r->status;
 }
 
@@ -115,7 +115,7 @@ enum status vm_fail_agent(int ret, const struct error *err, struct report *r)
 			    "the guest",
 			    err->text);
 		if (ret == -ECONNRESET)
-			report_may_repeat(r, STATUS_NO_AGENT);
+			return report_may_repeat(r, STATUS_NO_AGENT);
 		return r->status;
 	}
 }
@@ -134,8 +134,7 @@ enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadl
 		    "the guest has no agent (port %u refused); start vmctl-agent in "
 		    "the guest",
 		    GUEST_AGENT_PORT);
-	report_may_repeat(r, STATUS_NO_AGENT);
-	return r->status;
+	return report_may_repeat(r, STATUS_NO_AGENT);
 }
 
 enum status vm_fail_module(int ret, const struct error *err, struct report *r)
@@ -147,7 +146,7 @@ enum status vm_fail_module(int ret, const struct error *err, struct report *r)
 		    "guest's kernel log",
 		    UPCALL_PORT, err->text);
 	if (ret == -ECONNRESET || ret == -EPIPE)
-		report_may_repeat(r, STATUS_NO_MODULE);
+		return report_may_repeat(r, STATUS_NO_MODULE);
 	return r->status;
 }
 
@@ -165,8 +164,7 @@ enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t dea
 			    "the guest has no upcall module (port %u refused); install "
 			    "upcall in the guest",
 			    UPCALL_PORT);
-		report_may_repeat(r, STATUS_NO_MODULE);
-		return r->status;
+		return report_may_repeat(r, STATUS_NO_MODULE);
 	case -EPROTO:
 		return vm_fail_module(ret, &err, r);
 	default:

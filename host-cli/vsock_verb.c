@@ -75,8 +75,7 @@ static enum status fail(int ret, const char *path, const struct error *err,
 		report_fail(r, STATUS_NO_TRANSPORT,
 			    "no control socket (%s); start vsockd with --control %s",
 			    err->text, path);
-		report_may_repeat(r, STATUS_NO_TRANSPORT);
-		return r->status;
+		return report_may_repeat(r, STATUS_NO_TRANSPORT);
 	case -EPROTO:
 		return report_fail(r, STATUS_FAILURE,
 				   "%s; try again, or see vsockd's log: it may be of "

@@ -31,35 +31,52 @@ short dial_events(const struct dial *d)
 	return d->connected ? POLLIN : POLLOUT;
 }
 
-static int fail(const struct dial *d, int ret, struct error *err)
+int dial_fail(const struct dial *d, int ret, struct error *err)
 {
 	char where[ENDPOINT_TEXT_MAX];
 
 	endpoint_format(d->ep, where);
-	if (ret == -ECONNRESET && d->connected)
-		return error_set(err, ret, "%s: the guest refuses port %u", where,
-				 d->port);
+	if (!d->connected && d->ep->kind == ENDPOINT_VSOCK)
+		return error_set(err, ret, "connecting to vsock CID %u port %u: %s",
+				 d->ep->cid, d->port, strerror(-ret));
+	if (!d->connected)
+		return error_set(err, ret, "connecting to %s: %s",
+				 d->ep->kind == ENDPOINT_UNIX ? d->ep->path : where,
+				 strerror(-ret));
+	if (ret == -ECONNRESET || ret == -EPIPE)
+		return error_set(err, -ECONNRESET, "%s: the guest refuses port %u",
+				 where, d->port);
 	if (ret == -EPROTO)
-		return error_set(err, ret,
-				 "%s answers CONNECT with something that is no OK line",
-				 where);
-	return error_set(err, ret, "connecting to %s: %s", where, strerror(-ret));
+		return error_set(
+			err, ret,
+			"%s answers CONNECT with something that is no OK line; is it "
+			"a hybrid vsock socket?",
+			where);
+	return error_set(err, ret, "%s: CONNECT %u: %s", where, d->port,
+			 strerror(-ret));
 }
 
 /* Begins to connect. 0: under way, or done. */
 static int begin_connect(struct dial *d, struct error *err)
 {
-	struct sockaddr_storage addr;
 	cleanup_close int fd = -1;
-	socklen_t len;
-	int ret = endpoint_address(d->ep, d->port, &addr, &len, err);
+	int ret = 0;
 
+	if (!d->addr_len)
+		ret = endpoint_address(d->ep, d->port, &d->addr, &d->addr_len, err);
 	if (ret)
 		return ret;
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || (connect(fd, (struct sockaddr *)&addr, len) &&
-		       errno != EINPROGRESS && errno != EINTR))
-		return errno == EAGAIN ? -EAGAIN : fail(d, -errno, err);
+	fd = socket(d->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 && d->ep->kind == ENDPOINT_VSOCK)
+		return error_set(
+			err, -errno,
+			"socket(AF_VSOCK): %s; is the vhost_vsock module loaded?",
+			strerror(errno));
+	if (fd < 0)
+		return error_set(err, -errno, "socket: %s", strerror(errno));
+	if (connect(fd, (struct sockaddr *)&d->addr, d->addr_len) &&
+	    errno != EINPROGRESS && errno != EINTR)
+		return errno == EAGAIN ? -EAGAIN : dial_fail(d, -errno, err);
 	d->fd = steal_fd(&fd);
 	return 0;
 }
@@ -78,7 +95,7 @@ static int finish_connect(struct dial *d, struct error *err)
 	if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &size))
 		error = errno;
 	if (error)
-		return fail(d, -error, err);
+		return dial_fail(d, -error, err);
 	d->connected = true;
 	if (d->ep->kind == ENDPOINT_VSOCK)
 		return 0;
@@ -86,7 +103,7 @@ static int finish_connect(struct dial *d, struct error *err)
 	len = hybrid_format_connect(line, d->port);
 	if (send(d->fd, line, len, MSG_NOSIGNAL) == (ssize_t)len)
 		return 0;
-	return fail(d, errno == EPIPE ? -ECONNRESET : -EIO, err);
+	return dial_fail(d, errno == EPIPE ? -EPIPE : -EIO, err);
 }
 
 /* Byte by byte: what stands behind the newline belongs to the connection. */
@@ -101,11 +118,11 @@ static int read_ok(struct dial *d, struct error *err)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return -EAGAIN;
 		if (n <= 0)
-			return fail(d, n ? -errno : -ECONNRESET, err);
+			return dial_fail(d, n ? -errno : -ECONNRESET, err);
 		d->len++;
 		ret = hybrid_parse_ok(d->line, d->len, &host_port);
 	}
-	return ret < 0 ? fail(d, ret, err) : 0;
+	return ret < 0 ? dial_fail(d, ret, err) : 0;
 }
 
 int dial_step(struct dial *d, struct error *err)

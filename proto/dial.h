@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Dialling a guest's port without waiting, for a program with an event loop: what
- * endpoint_dial() does, step by step.
+ * Dialling a guest's port without waiting, for a program with an event loop.
+ * endpoint_dial() waits between the steps.
  */
 #ifndef PROTO_DIAL_H
 #define PROTO_DIAL_H
@@ -14,7 +14,9 @@
 struct dial {
 	const struct endpoint *ep; /* stays the caller's */
 	uint32_t port;
-	int fd;		/* -1: see dial_events() */
+	struct sockaddr_storage addr; /* set before the first step, or by it */
+	socklen_t addr_len;	      /* 0: not yet */
+	int fd;			      /* -1: see dial_events() */
 	bool connected; /* and the CONNECT line, if there is one, is sent */
 	char line[HYBRID_LINE_MAX];
 	size_t len; /* of the answer so far */
@@ -28,6 +30,9 @@ void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port);
  * endpoint_dial().
  */
 int dial_step(struct dial *d, struct error *err);
+
+/* The words for -errno that it ended with at this point; returns it. */
+int dial_fail(const struct dial *d, int ret, struct error *err);
 
 /* What to poll d->fd for. 0: nothing, ask again in a few ms (a full backlog). */
 short dial_events(const struct dial *d);

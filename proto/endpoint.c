@@ -12,7 +12,7 @@
 #include <linux/vm_sockets.h>
 
 #include "cleanup.h"
-#include "hybrid.h"
+#include "dial.h"
 #include "registry.h"
 
 static int parse_unix(const char *path, struct endpoint *ep, struct error *err)
@@ -260,16 +260,24 @@ int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *e
 	return steal_fd(&fd);
 }
 
+static int look_up(const struct endpoint *ep, struct addrinfo **list, struct error *err)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	int ret = getaddrinfo(ep->host, ep->service, &hints, list);
+
+	return ret ? error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
+			       gai_strerror(ret))
+		   : 0;
+}
+
 static int tcp_address(const struct endpoint *ep, struct sockaddr_storage *addr,
 		       socklen_t *len, struct error *err)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *list;
-	int ret = getaddrinfo(ep->host, ep->service, &hints, &list);
+	int ret = look_up(ep, &list, err);
 
 	if (ret)
-		return error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
-				 gai_strerror(ret));
+		return ret;
 	memcpy(addr, list->ai_addr, list->ai_addrlen);
 	*len = list->ai_addrlen;
 	freeaddrinfo(list);
@@ -317,122 +325,55 @@ int endpoint_resolve(struct endpoint *ep, struct error *err)
 	return ret ? error_set(err, -EHOSTUNREACH, "%s", gai_strerror(ret)) : 0;
 }
 
-static int connect_tcp(const struct endpoint *ep, deadline_t deadline,
-		       struct error *err)
+/* Goes on with a dial until it is done: its descriptor, or -errno. */
+static int dial_by(struct dial *d, deadline_t deadline, struct error *err)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	int ret;
+
+	while ((ret = dial_step(d, err)) == -EAGAIN) {
+		struct pollfd p = {.fd = d->fd, .events = dial_events(d)};
+		int left = deadline_left_ms(deadline);
+
+		if (!left) {
+			ret = dial_fail(d, -ETIMEDOUT, err);
+			break;
+		}
+		poll(&p, 1, p.events ? left : 1);
+	}
+	if (!ret)
+		return d->fd;
+	dial_end(d);
+	return ret;
+}
+
+/* Each address of the name in turn, until one of them connects. */
+static int dial_tcp(const struct endpoint *ep, uint32_t port, deadline_t deadline,
+		    struct error *err)
+{
+	struct dial d = {.connected = false};
 	struct addrinfo *list, *ai;
-	char text[ENDPOINT_TEXT_MAX];
-	int ret = getaddrinfo(ep->host, ep->service, &hints, &list);
+	int ret = look_up(ep, &list, err);
 
 	if (ret)
-		return error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
-				 gai_strerror(ret));
+		return ret;
 	ret = -EHOSTUNREACH;
-	for (ai = list; ai; ai = ai->ai_next) {
-		int fd = socket(ai->ai_family,
-				ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-				ai->ai_protocol);
-
-		if (fd < 0) {
-			ret = -errno;
-			continue;
-		}
-		ret = connect_by(fd, ai->ai_addr, ai->ai_addrlen, deadline);
-		if (!ret) {
-			freeaddrinfo(list);
-			return fd;
-		}
-		close(fd);
+	for (ai = list; ai && ret < 0 && !d.connected; ai = ai->ai_next) {
+		dial_begin(&d, ep, port);
+		memcpy(&d.addr, ai->ai_addr, ai->ai_addrlen);
+		d.addr_len = ai->ai_addrlen;
+		ret = dial_by(&d, deadline, err);
 	}
 	freeaddrinfo(list);
-	return error_set(err, ret, "connecting to %s: %s", endpoint_format(ep, text),
-			 strerror(-ret));
-}
-
-static int connect_vsock(const struct endpoint *ep, uint32_t port, deadline_t deadline,
-			 struct error *err)
-{
-	struct sockaddr_vm addr = {
-		.svm_family = AF_VSOCK,
-		.svm_cid = ep->cid,
-		.svm_port = port,
-	};
-	cleanup_close int fd =
-		socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int ret;
-
-	if (fd < 0)
-		return error_set(
-			err, -errno,
-			"socket(AF_VSOCK): %s; is the vhost_vsock module loaded?",
-			strerror(errno));
-	ret = connect_by(fd, (struct sockaddr *)&addr, sizeof(addr), deadline);
-	if (ret)
-		return error_set(err, ret, "connecting to vsock CID %u port %u: %s",
-				 ep->cid, port, strerror(-ret));
-	return steal_fd(&fd);
-}
-
-/* Byte by byte: what stands behind the newline belongs to the connection. */
-static int read_ok(int fd, deadline_t deadline)
-{
-	char line[HYBRID_LINE_MAX];
-	uint32_t host_port;
-	size_t len = 0;
-	int ret;
-
-	do {
-		ret = io_read_full(fd, line + len, 1, deadline, NULL);
-		if (ret)
-			return ret;
-		len++;
-		ret = hybrid_parse_ok(line, len, &host_port);
-	} while (!ret);
-	return ret < 0 ? ret : 0;
-}
-
-static int handshake(int fd, uint32_t port, deadline_t deadline, const char *where,
-		     struct error *err)
-{
-	char line[HYBRID_LINE_MAX];
-	size_t len = hybrid_format_connect(line, port);
-	int ret = io_write_full(fd, line, len, deadline, NULL);
-
-	if (!ret)
-		ret = read_ok(fd, deadline);
-	switch (ret) {
-	case 0:
-		return 0;
-	case -EPIPE:
-	case -ECONNRESET:
-		return error_set(err, -ECONNRESET, "%s: the guest refuses port %u",
-				 where, port);
-	case -EPROTO:
-		return error_set(
-			err, ret,
-			"%s answers CONNECT with something that is no OK line; is it "
-			"a hybrid vsock socket?",
-			where);
-	default:
-		return error_set(err, ret, "%s: CONNECT %u: %s", where, port,
-				 strerror(-ret));
-	}
+	return ret;
 }
 
 int endpoint_dial(const struct endpoint *ep, uint32_t port, deadline_t deadline,
 		  struct error *err)
 {
-	char where[ENDPOINT_TEXT_MAX];
-	cleanup_close int fd = -1;
-	int ret;
+	struct dial d;
 
-	if (ep->kind == ENDPOINT_VSOCK)
-		return connect_vsock(ep, port, deadline, err);
-	fd = ep->kind == ENDPOINT_UNIX ? endpoint_connect_unix(ep->path, deadline, err)
-				       : connect_tcp(ep, deadline, err);
-	if (fd < 0)
-		return fd;
-	ret = handshake(fd, port, deadline, endpoint_format(ep, where), err);
-	return ret ? ret : steal_fd(&fd);
+	if (ep->kind == ENDPOINT_TCP)
+		return dial_tcp(ep, port, deadline, err);
+	dial_begin(&d, ep, port);
+	return dial_by(&d, deadline, err);
 }

@@ -346,13 +346,16 @@ void device_settle(struct device *dev, struct conn *conn)
 	timers_settle(&dev->timers, conn);
 }
 
-struct conn *device_new_conn(struct device *dev, uint16_t type)
+struct conn *device_new_conn(struct device *dev, uint16_t type, enum conn_origin origin)
 {
+	bool peer = origin == ORIGIN_PEER;
+	uint32_t siblings_max = dev->conns.max - dev->conns.max / 2;
 	size_t count = conn_table_count(&dev->conns);
+	bool crowded = peer && dev->siblings >= siblings_max;
 	struct conn *conn = NULL;
 
 	/* Whatever is in the table must find room among the timers. */
-	if (timers_reserve(&dev->timers, count + 1) == 0)
+	if (!crowded && timers_reserve(&dev->timers, count + 1) == 0)
 		conn = conn_table_add(&dev->conns);
 	if (conn && type == PACKET_SEQPACKET) {
 		conn->messages = messages_new(&dev->conns.common.buffers);
@@ -364,14 +367,20 @@ struct conn *device_new_conn(struct device *dev, uint16_t type)
 	if (conn) {
 		conn->type = type;
 		conn->began = dev->now;
-	}
-	if (!conn && count >= dev->conns.max) {
+		dev->siblings += peer;
+	} else if (crowded) {
+		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
+		log_limited(LOG_LEVEL_WARNING,
+			    "siblings have %u connections, which is their half of "
+			    "--max-connections; one more is refused",
+			    siblings_max);
+	} else if (count >= dev->conns.max) {
 		dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
 		log_limited(LOG_LEVEL_WARNING,
 			    "%zu connections are all there can be; one more is "
 			    "refused; --max-connections allows more",
 			    count);
-	} else if (!conn) {
+	} else {
 		dev->conns.common.stats.resets[RESET_NO_MEMORY]++;
 		log_limited(LOG_LEVEL_WARNING,
 			    "out of memory: a connection is refused");

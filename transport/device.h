@@ -140,8 +140,12 @@ bool device_has_tokens(struct device *dev, enum device_ring ring);
 /* Puts a connection that something happened to into the lists it belongs in. */
 void device_settle(struct device *dev, struct conn *conn);
 
-/* A new connection of that type in no state yet, or NULL. */
-struct conn *device_new_conn(struct device *dev, uint16_t type);
+/*
+ * A new connection of that type in no state yet, or NULL. Siblings get no more than
+ * half of what there can be.
+ */
+struct conn *device_new_conn(struct device *dev, uint16_t type,
+			     enum conn_origin origin);
 
 /*
  * How often those of that origin may connect. Siblings have a share of their own, so

@@ -24,22 +24,6 @@ static const char *find_obstacle(const struct device *dev, uint16_t type)
 	return NULL;
 }
 
-/* Siblings get no more than half of what there can be. */
-static bool has_room(struct device *dev)
-{
-	uint32_t most = dev->conns.max - dev->conns.max / 2;
-
-	if (dev->siblings < most)
-		return true;
-	dev->conns.common.stats.refused++;
-	dev->conns.common.stats.resets[RESET_MAX_CONNECTIONS]++;
-	log_limited(LOG_LEVEL_WARNING,
-		    "siblings have %u connections, which is their half of "
-		    "--max-connections; one more is refused",
-		    most);
-	return false;
-}
-
 void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16_t type,
 		     uint32_t port)
 {
@@ -58,13 +42,11 @@ void incoming_accept(struct device *dev, int fd, enum conn_origin origin, uint16
 		return;
 	}
 	bucket_take(device_connects(dev, origin), 1);
-	conn = origin == ORIGIN_PEER && !has_room(dev) ? NULL
-						       : device_new_conn(dev, type);
+	conn = device_new_conn(dev, type, origin);
 	if (!conn) {
 		close(fd);
 		return;
 	}
-	dev->siblings += origin == ORIGIN_PEER;
 	conn->guest_port = port;
 	/* A sibling's port is its own. */
 	if (origin != ORIGIN_PEER && peer_is_privileged(fd, dev->privileged_group) &&

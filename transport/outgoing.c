@@ -99,7 +99,7 @@ int outgoing_begin(struct device *dev, const struct packet *request,
 	*reason = RESET_HOST_REFUSED;
 	if (fd < 0 && fd != -EAGAIN)
 		return fd;
-	conn = device_new_conn(dev, request->type);
+	conn = device_new_conn(dev, request->type, ORIGIN_GUEST);
 	if (!conn) {
 		if (fd >= 0)
 			close(fd);

@@ -164,7 +164,6 @@ static const struct agent_method stream_methods[] = {
 	{
 		.name = "Hang",
 		.request = &vmctl__agent__v1__ping_request__descriptor,
-		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = silent,
 		.cancel = forget,
 	},
@@ -172,7 +171,6 @@ static const struct agent_method stream_methods[] = {
 		.name = "Count",
 		.kind = AGENT_SERVER_STREAM,
 		.request = &vmctl__agent__v1__online_cpus_request__descriptor,
-		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = count,
 		.room = count_on,
 		.cancel = forget,
@@ -183,7 +181,6 @@ static const struct agent_method stream_methods[] = {
 		.changes = true,
 		.request = &vmctl__agent__v1__ping_request__descriptor,
 		.request_max = 1u << 20,
-		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = sum_begin,
 		.message = sum_message,
 		.end = sum_end,
@@ -193,7 +190,6 @@ static const struct agent_method stream_methods[] = {
 		.name = "Echo",
 		.kind = AGENT_BIDI_STREAM,
 		.request = &vmctl__agent__v1__ping_request__descriptor,
-		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = echo_begin,
 		.message = echo_message,
 		.end = agent_call_finish,
@@ -203,7 +199,6 @@ static const struct agent_method stream_methods[] = {
 	{
 		.name = "Silent",
 		.request = &vmctl__agent__v1__ping_request__descriptor,
-		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = silent,
 	},
 };

@@ -91,7 +91,7 @@ static void an_answer_that_is_not_read_is_cut_off(void **state)
 
 	/* Connections without a socket, for a long list. */
 	for (int i = 0; i < MANY; i++)
-		device_new_conn(&s->dev, PACKET_STREAM);
+		device_new_conn(&s->dev, PACKET_STREAM, ORIGIN_HOST);
 	host_send(fd, "list\n");
 	for (int i = 0; i < 1000; i++)
 		turn(s);
@@ -150,7 +150,8 @@ static void a_list_that_is_read_slowly_has_each_once(void **state)
 
 	/* Without sockets: there may not be so many. */
 	for (int i = 0; i < MANY; i++) {
-		struct conn *conn = device_new_conn(&s->dev, PACKET_STREAM);
+		struct conn *conn =
+			device_new_conn(&s->dev, PACKET_STREAM, ORIGIN_HOST);
 
 		port[i] = conn->host_port;
 		id[i] = conn->id;
@@ -164,7 +165,7 @@ static void a_list_that_is_read_slowly_has_each_once(void **state)
 			conn_table_remove(&s->dev.conns,
 					  conn_table_get(&s->dev.conns, id[gone]));
 		if (gone < MANY && gone % 6 == 0)
-			device_new_conn(&s->dev, PACKET_SEQPACKET);
+			device_new_conn(&s->dev, PACKET_SEQPACKET, ORIGIN_HOST);
 		gone++;
 	} while (n);
 	close(fd);
