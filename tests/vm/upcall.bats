@@ -268,12 +268,14 @@ refused() { # refused ERROR ARGUMENTS...
 	guest 'echo Y >/sys/module/upcall/parameters/require_privileged_peer'
 	run client connect
 	expect 0 "$status"
+	# Somebody who may not read this tree.
+	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 	chmod 711 "$VMCTL_RUN_DIR" "$VMCTL_RUN_DIR/guest"
 	chmod 666 "$(sock)"
-	run setpriv --reuid 65534 --regid 65534 --clear-groups "$here/upcall-client" "$(sock)" connect
+	run as_nobody python3 - "$(sock)" connect <"$here/upcall-client"
 	expect 3 "$status"
 	guest 'echo N >/sys/module/upcall/parameters/require_privileged_peer'
-	run setpriv --reuid 65534 --regid 65534 --clear-groups "$here/upcall-client" "$(sock)" connect
+	run as_nobody python3 - "$(sock)" connect <"$here/upcall-client"
 	expect 0 "$status"
 	run guest 'dmesg | grep "require_privileged_peer"'
 	expect 0 "$status"
