@@ -190,6 +190,7 @@ FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)
 $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
 $(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
+$(O)/fuzz/fuzz_packet: tests/fuzz/flow.c tests/fuzz/accounts.c
 $(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/error.c \
 		$(wildcard transport/*.h proto/*.h tests/fuzz/*.h) tests/unit/way.h
 	$(call say,CLANG,$@)

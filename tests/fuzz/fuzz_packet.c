@@ -13,14 +13,14 @@
 #include <unistd.h>
 
 #include "../../transport/incoming.h"
+#include "accounts.h"
+#include "flow.h"
 #include "machine.h"
-#include "../unit/way.h"
 
 enum {
 	FLOWS = 6,
 	STEPS_MAX = 256,
 	FIRST_PORT = 1000, /* of the guest's; each connection has one of its own */
-	HOST_BYTES_MAX = 1 << 17,
 	SMALL_BUFFER = 4608,
 	GOOD_BYTES = 20000,
 	BIG_WINDOW = 256 * 1024,
@@ -56,25 +56,6 @@ struct step {
 	uint32_t b;
 };
 
-/* A connection as both of its ends know it. */
-struct flow {
-	uint32_t serial; /* 0: none */
-	uint16_t type;
-	uint32_t peer_cid, host_port, guest_port;
-	int fd;	       /* the host's end, -1: closed */
-	bool by_host;  /* host_port is known with the REQUEST */
-	bool wild;     /* the guest broke a rule: what comes of it is open */
-	bool over;     /* one side knows that it has ended */
-	bool line_due; /* a line is to be read before all else, */
-	bool ok_due;   /* or one written */
-	bool host_shut;
-	uint32_t window;       /* the guest's */
-	uint64_t consumed;     /* by the guest */
-	uint64_t edge;	       /* how far the device may send */
-	uint32_t alloc, heard; /* the device's, and of to_host what it passed on */
-	struct way to_host, to_guest;
-};
-
 struct bench {
 	struct machine machine;
 	struct limits limits;
@@ -85,92 +66,23 @@ struct bench {
 	bool moved;	     /* the guest got something other than a word on credit */
 };
 
-static uint8_t bytes[HOST_BYTES_MAX + 1];
-
-static bool is_of(const struct flow *f, uint64_t peer_cid, uint32_t host_port,
-		  uint32_t guest_port)
-{
-	return f->serial && f->peer_cid == peer_cid && f->host_port == host_port &&
-	       f->guest_port == guest_port;
-}
-
 static struct conn *conn_of(struct bench *t, const struct flow *f)
 {
 	return conn_table_find(&t->machine.device.conns, f->peer_cid, f->host_port,
 			       f->guest_port);
 }
 
-/* The device's accounts of one connection. */
-static void check_conn(struct bench *t, struct conn *conn)
-{
-	const struct credit *c = &conn->credit;
-	uint32_t packets = 0;
-
-	CHECK(conn->state != CONN_DEAD);
-	CHECK(conn->in_control == (conn->want != 0));
-	CHECK(conn->in_ready == conn_can_send(conn));
-	CHECK((conn->deadline != 0) == (conn->timer != 0));
-	CHECK(conn->backlog.len <= c->buf_alloc);
-	CHECK(c->rx_cnt - c->fwd_cnt <= c->buf_alloc);
-	for (unsigned int i = 0; i < c->marks; i++)
-		packets += c->mark[(c->first_mark + i) % CREDIT_MARKS].packets;
-	CHECK(packets == c->packets);
-	if (conn->state == CONN_OPEN || conn->state == CONN_LINGER)
-		CHECK(c->rx_cnt - c->fwd_cnt == conn->backlog.len);
-	if (conn->bound)
-		CHECK(conn_table_find(&t->machine.device.conns, conn->peer_cid,
-				      conn->host_port, conn->guest_port) == conn);
-	if (!conn->messages)
-		return;
-	CHECK(conn->messages->count <= c->buf_alloc);
-	CHECK(conn->messages->part <= conn->backlog.len);
-	CHECK(conn->messages->rest.len <= MESSAGES_LONGEST);
-}
-
-static void check_device(struct bench *t)
-{
-	const struct conn_table *table = &t->machine.device.conns;
-	const struct backlog_pool *pool = &table->common.buffers;
-	const struct stats *stats = &table->common.stats;
-	size_t used = 0, held = 0, at = 0, count = 0, begun = 0;
-	struct conn *conn;
-
-	while ((conn = conn_table_next(table, &at))) {
-		check_conn(t, conn);
-		count++;
-		begun += conn->state < CONN_OPEN;
-		used += conn->backlog.size;
-		held += conn->backlog.len;
-		if (conn->messages) {
-			used += conn->messages->rest.size +
-				conn->messages->lengths.size;
-			held += conn->messages->rest.len;
-		}
-	}
-	CHECK(count == table->count && count <= table->max);
-	CHECK(used == pool->used && held == pool->held && used <= pool->max);
-	CHECK(stats->asked_by_guest + stats->asked_by_host ==
-	      stats->opened + stats->refused + begun);
-}
-
 static void run(struct bench *t)
 {
 	machine_run(&t->machine);
-	check_device(t);
-}
-
-static void close_host(struct flow *f)
-{
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = -1;
+	accounts_check(&t->machine.device);
 }
 
 static struct flow *new_flow(struct bench *t, unsigned int index, uint16_t type)
 {
 	struct flow *f = &t->flow[index];
 
-	close_host(f);
+	flow_host_closes(f);
 	*f = (struct flow){.serial = ++t->serial,
 			   .type = type,
 			   .peer_cid = PACKET_HOST_CID,
@@ -183,24 +95,10 @@ static struct flow *new_flow(struct bench *t, unsigned int index, uint16_t type)
 	return f;
 }
 
-static struct packet packet_of(const struct flow *f, uint16_t op)
-{
-	return (struct packet){
-		.src_cid = MACHINE_CID,
-		.dst_cid = f->peer_cid,
-		.src_port = f->guest_port,
-		.dst_port = f->host_port,
-		.type = f->type,
-		.op = op,
-		.buf_alloc = f->window,
-		.fwd_cnt = (uint32_t)f->consumed,
-	};
-}
-
 /* Sends what the flow has to say. False when the ring has no room. */
 static bool send_of(struct bench *t, struct flow *f, const struct packet *packet)
 {
-	if (!machine_send(&t->machine, packet, bytes, packet->len, 0))
+	if (!machine_send(&t->machine, packet, flow_bytes, packet->len, 0))
 		return false;
 	if (f->edge < f->consumed + f->window)
 		f->edge = f->consumed + f->window;
@@ -253,7 +151,7 @@ static void guest_asks(struct bench *t, const struct step *s)
 		f->peer_cid = MACHINE_PEER;
 		f->line_due = f->ok_due = true;
 	}
-	packet = packet_of(f, PACKET_REQUEST);
+	packet = flow_packet(f, PACKET_REQUEST);
 	send_of(t, f, &packet);
 	run(t);
 	if (f->host_port != MACHINE_BUSY || f->peer_cid == MACHINE_PEER)
@@ -263,7 +161,7 @@ static void guest_asks(struct bench *t, const struct step *s)
 static void guest_sends_data(struct bench *t, struct flow *f, const struct step *s)
 {
 	uint32_t credit = f->alloc - ((uint32_t)f->to_host.sent - f->heard);
-	struct packet packet = packet_of(f, PACKET_RW);
+	struct packet packet = flow_packet(f, PACKET_RW);
 
 	packet.len = s->b % (MACHINE_PAYLOAD_MAX + 1);
 	if (packet.len > credit)
@@ -271,7 +169,7 @@ static void guest_sends_data(struct bench *t, struct flow *f, const struct step 
 	if (f->type == PACKET_SEQPACKET)
 		packet.flags = (s->a >> 8 & 1 ? PACKET_EOM : 0) |
 			       (s->a >> 9 & 1 ? PACKET_EOR : 0);
-	way_fill(&f->to_host, bytes, packet.len);
+	way_fill(&f->to_host, flow_bytes, packet.len);
 	if (send_of(t, f, &packet) &&
 	    !way_sent(&f->to_host, packet.len, packet.flags & PACKET_EOM))
 		f->wild = true;
@@ -297,7 +195,7 @@ static void guest_sends(struct bench *t, const struct step *s)
 		f->consumed += (s->b >> 8) % (f->to_guest.received - f->consumed + 1);
 		f->window = window_of(s->b);
 	}
-	packet = packet_of(f, op);
+	packet = flow_packet(f, op);
 	if (op == PACKET_SHUTDOWN)
 		packet.flags = s->b & PACKET_SHUT_BOTH;
 	if (send_of(t, f, &packet) && op == PACKET_RST)
@@ -308,7 +206,7 @@ static void guest_sends(struct bench *t, const struct step *s)
 static void guest_sends_raw(struct bench *t, const struct step *s)
 {
 	struct flow *f = &t->flow[s->flow % FLOWS];
-	struct packet packet = packet_of(f, 1 + s->b % (PACKET_OPS - 1));
+	struct packet packet = flow_packet(f, 1 + s->b % (PACKET_OPS - 1));
 	uint32_t len = s->b >> 8 & 0xff, cut = 0;
 
 	packet.len = len;
@@ -337,10 +235,10 @@ static void guest_sends_raw(struct bench *t, const struct step *s)
 	if (s->a & 2048)
 		len = s->b % (MACHINE_PAYLOAD_MAX + 1);
 	for (size_t i = 0; i < FLOWS; i++)
-		if (is_of(&t->flow[i], packet.dst_cid, packet.dst_port,
-			  packet.src_port))
+		if (flow_is(&t->flow[i], packet.dst_cid, packet.dst_port,
+			    packet.src_port))
 			t->flow[i].wild = true;
-	machine_send(&t->machine, &packet, bytes, cut ? 0 : len, cut);
+	machine_send(&t->machine, &packet, flow_bytes, cut ? 0 : len, cut);
 }
 
 static struct flow *find_flow(struct bench *t, const struct packet *packet)
@@ -353,28 +251,10 @@ static struct flow *find_flow(struct bench *t, const struct packet *packet)
 			f->host_port = packet->src_port;
 			return f;
 		}
-		if (is_of(f, packet->src_cid, packet->src_port, packet->dst_port))
+		if (flow_is(f, packet->src_cid, packet->src_port, packet->dst_port))
 			return f;
 	}
 	return NULL;
-}
-
-/* What comes keeps to what was said and sent. */
-static void check_packet(struct flow *f, const struct packet *packet)
-{
-	CHECK(packet->type == f->type);
-	CHECK(!packet->len || packet->op == PACKET_RW);
-	if (packet->op == PACKET_RST)
-		return;
-	CHECK(packet->buf_alloc == f->alloc);
-	CHECK(packet->fwd_cnt >= f->heard && packet->fwd_cnt <= f->to_host.sent);
-	f->heard = packet->fwd_cnt;
-	if (packet->op != PACKET_RW)
-		return;
-	CHECK(f->to_guest.received + packet->len <= f->edge);
-	way_check(&f->to_guest, bytes, packet->len);
-	way_received(&f->to_guest, packet->len,
-		     f->type == PACKET_SEQPACKET && packet->flags & PACKET_EOM);
 }
 
 static bool guest_receives(struct bench *t)
@@ -382,7 +262,7 @@ static bool guest_receives(struct bench *t)
 	struct packet packet, answer;
 	struct flow *f;
 
-	if (!machine_receive(&t->machine, &packet, bytes))
+	if (!machine_receive(&t->machine, &packet, flow_bytes))
 		return false;
 	CHECK(packet.dst_cid == MACHINE_CID);
 	if (packet.op != PACKET_CREDIT_REQUEST && packet.op != PACKET_CREDIT_UPDATE)
@@ -391,11 +271,11 @@ static bool guest_receives(struct bench *t)
 	if (!f)
 		return true;
 	if (!f->wild)
-		check_packet(f, &packet);
+		flow_check_packet(f, &packet);
 	if (packet.op == PACKET_RST)
 		f->over = true;
 	if (packet.op == PACKET_REQUEST && t->answer < 2) {
-		answer = packet_of(f, t->answer ? PACKET_RST : PACKET_RESPONSE);
+		answer = flow_packet(f, t->answer ? PACKET_RST : PACKET_RESPONSE);
 		send_of(t, f, &answer);
 	}
 	return true;
@@ -429,83 +309,6 @@ static void host_connects(struct bench *t, const struct step *s)
 	incoming_accept(&t->machine.device, pair[0], origin, type, f->guest_port);
 	if (origin != ORIGIN_MAP)
 		n = (int)send(f->fd, line, n, MSG_NOSIGNAL);
-}
-
-static void host_writes(struct flow *f, const struct step *s)
-{
-	uint32_t len = s->b % (HOST_BYTES_MAX + 1);
-	ssize_t n;
-
-	if (f->fd < 0)
-		return;
-	if (f->ok_due) {
-		f->ok_due = send(f->fd, "OK 77\n", 6, MSG_NOSIGNAL) != 6;
-		return;
-	}
-	way_fill(&f->to_guest, bytes, len);
-	n = send(f->fd, bytes, len, MSG_NOSIGNAL | (s->a & 1 ? MSG_EOR : 0));
-	if (n < 0)
-		return;
-	if (!way_sent(&f->to_guest, n, f->type == PACKET_SEQPACKET))
-		f->wild = true;
-}
-
-/* The line that comes before all else. */
-static void check_line(const struct flow *f, size_t len)
-{
-	unsigned int a, b, c;
-
-	bytes[len] = 0;
-	if (f->by_host)
-		CHECK(sscanf((char *)bytes, "OK %u\n", &a) == 1);
-	else
-		CHECK(sscanf((char *)bytes, "CONNECT %u FROM %u:%u\n", &a, &b, &c) ==
-			      3 &&
-		      a == f->host_port && b == MACHINE_CID && c == f->guest_port);
-}
-
-/* True when something was read. */
-static bool host_reads(struct flow *f, size_t max)
-{
-	const uint8_t *end;
-	ssize_t n;
-
-	if (f->fd < 0)
-		return false;
-	if (f->line_due && f->type == PACKET_STREAM) {
-		n = recv(f->fd, bytes, sizeof(bytes) - 1, MSG_PEEK);
-		if (n <= 0)
-			return false;
-		end = memchr(bytes, '\n', (size_t)n);
-		CHECK(end);
-		max = (size_t)(end - bytes) + 1;
-	} else if (f->line_due || f->type == PACKET_SEQPACKET) {
-		max = sizeof(bytes) - 1;
-	}
-	n = recv(f->fd, bytes, max, 0);
-	if (n < 0)
-		return false;
-	/* The end looks like a message without bytes. */
-	if (!n && (f->wild || f->line_due || !way_expects_empty(&f->to_host)))
-		return false;
-	if (f->line_due) {
-		f->line_due = false;
-		check_line(f, n);
-	} else if (!f->wild) {
-		way_check(&f->to_host, bytes, n);
-		way_received(&f->to_host, n, f->type == PACKET_SEQPACKET);
-	}
-	return true;
-}
-
-static void host_shuts(struct flow *f, const struct step *s)
-{
-	static const int how[] = {SHUT_WR, SHUT_RD, SHUT_RDWR};
-
-	if (f->fd < 0)
-		return;
-	shutdown(f->fd, how[s->a % 3]);
-	f->host_shut = true;
 }
 
 static void restart(struct bench *t)
@@ -543,16 +346,17 @@ static void do_step(struct bench *t, const struct step *s)
 		host_connects(t, s);
 		break;
 	case WRITE:
-		host_writes(f, s);
+		flow_host_writes(f, s->b % (FLOW_BYTES_MAX + 1),
+				 s->a & 1 ? MSG_EOR : 0);
 		break;
 	case READ:
-		host_reads(f, s->b % HOST_BYTES_MAX + 1);
+		flow_host_reads(f, s->b % FLOW_BYTES_MAX + 1);
 		break;
 	case SHUT:
-		host_shuts(f, s);
+		flow_host_shuts(f, s->a);
 		break;
 	case CLOSE:
-		close_host(f);
+		flow_host_closes(f);
 		break;
 	case TIME:
 		machine_wait(&t->machine, s->b % 20000);
@@ -606,7 +410,7 @@ static bool drain_guest(struct bench *t)
 			continue;
 		f->window = BIG_WINDOW;
 		f->consumed = f->to_guest.received;
-		packet = packet_of(f, PACKET_CREDIT_UPDATE);
+		packet = flow_packet(f, PACKET_CREDIT_UPDATE);
 		some |= send_of(t, f, &packet);
 	}
 	return some;
@@ -620,7 +424,7 @@ static void drain(struct bench *t)
 		for (size_t i = 0; i < FLOWS; i++) {
 			struct flow *f = &t->flow[i];
 
-			while (host_reads(f, HOST_BYTES_MAX))
+			while (flow_host_reads(f, FLOW_BYTES_MAX))
 				more = true;
 		}
 		/* Packets are lent to a guest that has not moved; rates have limits. */
@@ -649,21 +453,28 @@ static void check_arrived(struct bench *t)
 	}
 }
 
+/* Nobody is left who waits to be accepted. */
+static void leave_doors(void)
+{
+	int fd;
+
+	close_strangers();
+	while ((fd = machine_accept(MACHINE_DOOR_BUSY)) >= 0)
+		close(fd);
+}
+
 /* Everybody leaves; the device holds nothing after that. */
 static void clear(struct bench *t)
 {
 	struct device *dev = &t->machine.device;
 	struct conn *conn;
 	size_t at = 0;
-	int fd;
 
 	for (size_t i = 0; i < FLOWS; i++) {
-		close_host(&t->flow[i]);
+		flow_host_closes(&t->flow[i]);
 		t->flow[i].serial = 0;
 	}
-	close_strangers();
-	while ((fd = machine_accept(MACHINE_DOOR_BUSY)) >= 0)
-		close(fd);
+	leave_doors();
 	drain(t);
 	while ((conn = conn_table_next(&dev->conns, &at))) {
 		struct packet rst = {.src_cid = MACHINE_CID,
@@ -676,9 +487,7 @@ static void clear(struct bench *t)
 		CHECK(machine_send(&t->machine, &rst, NULL, 0, 0));
 		drain(t);
 	}
-	close_strangers();
-	while ((fd = machine_accept(MACHINE_DOOR_BUSY)) >= 0)
-		close(fd);
+	leave_doors();
 	drain(t);
 	CHECK(!dev->conns.count && !dev->strays && !dev->timers.count);
 	CHECK(!dev->conns.privileged_count);
