@@ -184,13 +184,13 @@ FUZZ_FRONT := $(FUZZ_RING) $(wildcard transport/vhost_user*.c transport/keeper*.
 FUZZ_DEVICE := $(filter-out transport/sandbox% transport/holder% \
 	$(patsubst %,transport/%.c,main log vsockd control answer figures door listener), \
 	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,dial hybrid endpoint io registry) \
-	tests/fuzz/machine.c
+	tests/fuzz/machine.c tests/fuzz/accounts.c
 FUZZ_TRANSPORT := $(addprefix $(O)/fuzz/fuzz_,ring front packet line)
 FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)
 $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
 $(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
-$(O)/fuzz/fuzz_packet: tests/fuzz/flow.c tests/fuzz/accounts.c
+$(O)/fuzz/fuzz_packet: tests/fuzz/flow.c
 $(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/error.c \
 		$(wildcard transport/*.h proto/*.h tests/fuzz/*.h) tests/unit/way.h
 	$(call say,CLANG,$@)

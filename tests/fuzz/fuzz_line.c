@@ -185,18 +185,13 @@ static void check_closed(const struct bench *t)
 
 static void begin_greeting(struct bench *t)
 {
-	struct packet request = {.src_cid = MACHINE_CID,
-				 .dst_cid = MACHINE_PEER,
-				 .src_port = GUEST_PORT,
-				 .dst_port = ASKED_PORT,
-				 .type = t->type,
-				 .op = PACKET_REQUEST,
-				 .buf_alloc = 1 << 18};
+	static const struct packet asked = {.src_cid = MACHINE_PEER,
+					    .src_port = ASKED_PORT,
+					    .dst_port = GUEST_PORT};
 	char line[HYBRID_FROM_LINE_MAX + 1] = "";
 	unsigned int port, cid, from;
 
-	CHECK(machine_send(&t->machine, &request, NULL, 0, 0));
-	machine_run(&t->machine);
+	guest_sends(t, PACKET_REQUEST, &asked);
 	t->fd = machine_accept(t->type == PACKET_SEQPACKET ? MACHINE_DOOR_PEER_SEQPACKET
 							   : MACHINE_DOOR_PEER);
 	CHECK(t->fd >= 0);
@@ -207,17 +202,14 @@ static void begin_greeting(struct bench *t)
 
 static void begin(struct bench *t)
 {
-	int kind = t->type == PACKET_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM, pair[2];
-
 	machine_offer(&t->machine, MACHINE_RX_SLOTS, MACHINE_RX_MAX);
 	if (t->kind == OK_LINE) {
 		begin_greeting(t);
 		return;
 	}
-	CHECK(socketpair(AF_UNIX, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	t->fd = pair[1];
-	incoming_accept(&t->machine.device, pair[0],
-			t->kind == PEER_LINE ? ORIGIN_PEER : ORIGIN_HOST, t->type, 0);
+	t->fd = machine_connect(&t->machine,
+				t->kind == PEER_LINE ? ORIGIN_PEER : ORIGIN_HOST,
+				t->type, 0, 0);
 	machine_run(&t->machine);
 }
 

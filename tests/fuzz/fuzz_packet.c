@@ -8,12 +8,10 @@
  *
  * An input: limits, and steps of 8 bytes. seeds.py writes some.
  */
-#include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../transport/incoming.h"
-#include "accounts.h"
 #include "flow.h"
 #include "machine.h"
 
@@ -72,12 +70,6 @@ static struct conn *conn_of(struct bench *t, const struct flow *f)
 			       f->guest_port);
 }
 
-static void run(struct bench *t)
-{
-	machine_run(&t->machine);
-	accounts_check(&t->machine.device);
-}
-
 static struct flow *new_flow(struct bench *t, unsigned int index, uint16_t type)
 {
 	struct flow *f = &t->flow[index];
@@ -117,29 +109,26 @@ static enum machine_door door_of(const struct flow *f)
 /* Of those that raw packets asked for: they find nobody. */
 static void close_strangers(void)
 {
-	for (int door = 0; door < MACHINE_DOORS; door++) {
-		int fd;
-
-		while (door != MACHINE_DOOR_BUSY && (fd = machine_accept(door)) >= 0)
-			close(fd);
-	}
+	for (int door = 0; door < MACHINE_DOORS; door++)
+		if (door != MACHINE_DOOR_BUSY)
+			machine_leave(door);
 }
 
 static uint32_t window_of(uint32_t choice)
 {
 	static const uint32_t windows[] = {BIG_WINDOW, 65536, 4096, 100, 0, UINT32_MAX};
 
-	return windows[choice % 6];
+	return windows[(choice & 0xff) % 6];
 }
 
 static void guest_asks(struct bench *t, const struct step *s)
 {
-	uint32_t port = 1 + s->b % 5;
+	uint32_t port = 1 + (s->b & 0xff) % 5;
 	uint16_t type = port == MACHINE_SEQPACKET ? PACKET_SEQPACKET : PACKET_STREAM;
 	struct packet packet;
 	struct flow *f;
 
-	run(t);
+	machine_run(&t->machine);
 	close_strangers();
 	/* Who is accepted then is this one's. */
 	if (!machine_is_idle(&t->machine))
@@ -153,7 +142,7 @@ static void guest_asks(struct bench *t, const struct step *s)
 	}
 	packet = flow_packet(f, PACKET_REQUEST);
 	send_of(t, f, &packet);
-	run(t);
+	machine_run(&t->machine);
 	if (f->host_port != MACHINE_BUSY || f->peer_cid == MACHINE_PEER)
 		f->fd = machine_accept(door_of(f));
 }
@@ -288,14 +277,9 @@ static void host_connects(struct bench *t, const struct step *s)
 	uint16_t type = s->a & 1 ? PACKET_SEQPACKET : PACKET_STREAM;
 	enum conn_origin origin = origins[(s->a >> 1) % 3];
 	struct flow *f = new_flow(t, s->flow % FLOWS, type);
-	int kind = type == PACKET_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
-	int pair[2], small = SMALL_BUFFER, n;
 	char line[64];
+	int n = 0;
 
-	CHECK(socketpair(AF_UNIX, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	for (int i = 0; s->a & 0x10 && i < 2; i++)
-		setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	f->fd = pair[1];
 	f->by_host = true;
 	f->window = window_of(s->b);
 	f->line_due = origin != ORIGIN_MAP;
@@ -306,7 +290,8 @@ static void host_connects(struct bench *t, const struct step *s)
 	} else {
 		n = snprintf(line, sizeof(line), "CONNECT %u\n", f->guest_port);
 	}
-	incoming_accept(&t->machine.device, pair[0], origin, type, f->guest_port);
+	f->fd = machine_connect(&t->machine, origin, type, f->guest_port,
+				s->a & 0x10 ? SMALL_BUFFER : 0);
 	if (origin != ORIGIN_MAP)
 		n = (int)send(f->fd, line, n, MSG_NOSIGNAL);
 }
@@ -387,7 +372,7 @@ static void do_step(struct bench *t, const struct step *s)
 		break;
 	}
 	if (!(s->what & HOLD))
-		run(t);
+		machine_run(&t->machine);
 }
 
 /* The guest takes all there is, and says so. True when there was something. */
@@ -397,7 +382,7 @@ static bool drain_guest(struct bench *t)
 
 	t->moved = false;
 	machine_offer(&t->machine, MACHINE_RX_SLOTS, MACHINE_RX_MAX);
-	run(t);
+	machine_run(&t->machine);
 	while (guest_receives(t))
 		;
 	some = t->moved;
@@ -442,11 +427,12 @@ static void check_arrived(struct bench *t)
 		struct flow *f = &t->flow[i];
 		struct conn *conn;
 
-		if (!f->serial || f->wild || f->over || f->host_shut || f->fd < 0)
+		if (!f->serial || !f->host_port || f->wild || f->over || f->host_shut ||
+		    f->fd < 0 || f->line_due)
 			continue;
 		conn = conn_of(t, f);
-		if (!conn || conn->state != CONN_OPEN || conn->guest_shut ||
-		    f->line_due)
+		CHECK(conn);
+		if (conn->state != CONN_OPEN || conn->guest_shut)
 			continue;
 		CHECK(way_is_done(&f->to_host));
 		CHECK(way_is_done(&f->to_guest));
@@ -456,11 +442,8 @@ static void check_arrived(struct bench *t)
 /* Nobody is left who waits to be accepted. */
 static void leave_doors(void)
 {
-	int fd;
-
-	close_strangers();
-	while ((fd = machine_accept(MACHINE_DOOR_BUSY)) >= 0)
-		close(fd);
+	for (int door = 0; door < MACHINE_DOORS; door++)
+		machine_leave(door);
 }
 
 /* Everybody leaves; the device holds nothing after that. */
@@ -500,7 +483,7 @@ static void check_good(struct bench *t, bool seqpacket)
 {
 	const struct step connect = {.what = CONNECT, .a = seqpacket},
 			  from_host = {.what = WRITE, .b = GOOD_BYTES},
-			  from_guest = {.a = PACKET_RW - 1 + 0x100,
+			  from_guest = {.a = 0x100,
 					.b = GOOD_BYTES % t->limits.conn_buffer};
 	struct flow *f = &t->flow[0];
 
@@ -555,7 +538,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (t->machine.device.broken || t->mean)
 		restart(t);
-	run(t);
+	machine_run(&t->machine);
 	drain(t);
 	check_arrived(t);
 	clear(t);

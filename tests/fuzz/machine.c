@@ -7,6 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../../transport/incoming.h"
+#include "accounts.h"
+
 enum {
 	GUEST_AT = 0x100000, /* the memory's address there */
 	USER_AT = 0x700000,
@@ -22,8 +25,8 @@ enum {
 	FEATURES = 3,
 };
 
-static char dir[64], uds[80], peers[80];
-static int door_fd[MACHINE_DOORS] = {-1, -1, -1, -1, -1};
+static char dir[64], uds[80];
+static int door_fd[MACHINE_DOORS];
 static uint8_t *memory;
 
 static const struct {
@@ -57,7 +60,6 @@ static void make_doors(void)
 	CHECK(mkdtemp(dir));
 	atexit(remove_files);
 	snprintf(uds, sizeof(uds), "%s/v", dir);
-	snprintf(peers, sizeof(peers), "%s", dir);
 	for (int i = 0; i < MACHINE_DOORS; i++) {
 		struct sockaddr_un addr = {.sun_family = AF_UNIX};
 		int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/%s", dir,
@@ -79,6 +81,24 @@ int machine_accept(enum machine_door door)
 
 	CHECK(fd >= 0 || errno == EAGAIN);
 	return fd;
+}
+
+void machine_leave(enum machine_door door)
+{
+	for (int fd; (fd = machine_accept(door)) >= 0;)
+		close(fd);
+}
+
+int machine_connect(struct machine *m, enum conn_origin origin, uint16_t type,
+		    uint32_t port, int buffer)
+{
+	int kind = type == PACKET_SEQPACKET ? SOCK_SEQPACKET : SOCK_STREAM, pair[2];
+
+	CHECK(socketpair(AF_UNIX, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	for (int i = 0; buffer && i < 2; i++)
+		setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	incoming_accept(&m->device, pair[0], origin, type, port);
+	return pair[1];
 }
 
 static void start_ring(struct machine *m, enum device_ring index,
@@ -130,7 +150,7 @@ void machine_start(struct machine *m, const struct limits *limits)
 	m->routes = (struct routes){
 		.guest_cid = MACHINE_CID,
 		.uds = uds,
-		.peers = peers,
+		.peers = dir,
 	};
 	CHECK(device_init(&m->device, &m->routes, (gid_t)-1, limits, &m->loop) == 0);
 	m->device.front.features =
@@ -147,10 +167,8 @@ void machine_free(struct machine *m)
 	m->device.front.memory.count = 0;
 	device_free(&m->device);
 	loop_free(&m->loop);
-	for (int i = 0; i < MACHINE_DOORS; i++) {
-		for (int fd; (fd = machine_accept(i)) >= 0;)
-			close(fd);
-	}
+	for (int i = 0; i < MACHINE_DOORS; i++)
+		machine_leave(i);
 }
 
 void machine_restart(struct machine *m)
@@ -269,6 +287,7 @@ void machine_run(struct machine *m)
 		}
 		more = device_run(&m->device) || device_arm(&m->device);
 	} while (more || n);
+	accounts_check(&m->device);
 }
 
 void machine_wait(struct machine *m, uint64_t ms)

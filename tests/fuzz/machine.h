@@ -76,12 +76,20 @@ void machine_offer(struct machine *m, size_t count, uint32_t size);
 /* A packet that has come; false: there is none. payload has MACHINE_RX_MAX bytes. */
 bool machine_receive(struct machine *m, struct packet *packet, uint8_t *payload);
 
-/* The daemon's turns, until it would sleep. */
+/* The daemon's turns, until it would sleep; then its accounts are checked. */
 void machine_run(struct machine *m);
 /* Time passes, and whatever is due at each millisecond happens then. */
 void machine_wait(struct machine *m, uint64_t ms);
 
 /* Who has connected there: a non-blocking socket, or -1. */
 int machine_accept(enum machine_door door);
+/* Whoever has connected there is left. */
+void machine_leave(enum machine_door door);
+/*
+ * Somebody connects to the device, as conn_accept() has it: their non-blocking socket.
+ * buffer: bytes of both ends' send buffers; 0: the kernel's default.
+ */
+int machine_connect(struct machine *m, enum conn_origin origin, uint16_t type,
+		    uint32_t port, int buffer);
 
 #endif

@@ -191,7 +191,7 @@ def lines():
              b"CONNECT 1 FROM 42:1\n", b"GET / HTTP/1.0\r\n", b"OK\n", b"OK 1", b"",
              b"CONNECT 1", b"CONNECT 1 FROM 7:4294967296\n", b"C" * 200]
     for line in right + wrong:
-        for kind in range(16):
+        for kind in (k for k in range(16) if k & 3 != 3):
             for cut in (0, 1, 5):
                 yield line_input(kind, cut, line)
 
