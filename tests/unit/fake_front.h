@@ -490,4 +490,12 @@ static inline uint64_t front_slot(struct guest *g, uint32_t request, bool second
 	return front_ask(g, request, &reg, sizeof(reg), fds, fd_count);
 }
 
+/* What the environment says, for a test that can be longer or be repeated. */
+static inline unsigned int number_of(const char *name, unsigned int otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? (unsigned int)strtoul(text, NULL, 10) : otherwise;
+}
+
 #endif

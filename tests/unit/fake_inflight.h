@@ -61,4 +61,14 @@ static inline unsigned int in_flight(struct guest *g, const union inflight_ring 
 	return count;
 }
 
+/* What it tells of the used ring is the truth, once the daemon is done with its turn.
+ */
+static inline void check_used(struct guest *g, const union inflight_ring *ring)
+{
+	if (!fake_is_packed(g))
+		assert_int_equal(ring->split.used_idx, g->ring[0].seen_used);
+	else
+		assert_int_equal(ring->packed.used_idx, g->ring[0].packed.used.at);
+}
+
 #endif

@@ -8,7 +8,8 @@ enum {
 	CID_B = GUEST_CID + 1,
 	CID_FAKE = 77, /* played by the test itself */
 	MANY_BYTES = 64 << 20,
-	SOMEBODY = 12345,
+	SOMEBODY = 12346,
+	NOBODY = 65534,
 };
 
 struct siblings {
@@ -404,6 +405,29 @@ static int claim(struct siblings *s, const char *line)
 	return fd;
 }
 
+/* Users that a user namespace does not know all look like nobody. */
+static void nobodys_guest_is_not_believed(void **state)
+{
+	struct siblings *s = *state;
+	struct guest *other;
+	char path[100];
+
+	if (geteuid() != 0)
+		skip(); /* nobody else can become somebody else */
+	assert_int_equal(chmod(s->dir, 0777), 0);
+	front_uid = NOBODY;
+	other = sibling(s, CID_B);
+	front_uid = 0;
+	guest_start(other);
+	peer_path(s, CID_A, path);
+	assert_int_equal(chmod(path, 0666), 0);
+	say(other, CID_A, PACKET_REQUEST, 1234, 7000, "");
+	hear(other, CID_A, PACKET_RST, 1234, 7000);
+	assert_true(log_has(s->a, "nobody's sockets are anybody's"));
+	guest_expect_nothing(s->a);
+	guest_free(other);
+}
+
 /* Whoever can connect as a sibling keeps neither the host nor the guest out. */
 static void siblings_get_half_of_the_connections(void **state)
 {
@@ -574,6 +598,7 @@ int main(void)
 		one(a_sibling_may_take_its_time_and_then_refuse),
 		one(bytes_behind_the_ok_line_are_the_guests),
 		one(who_is_believed_never_passes_for_the_host),
+		one(nobodys_guest_is_not_believed),
 		one(siblings_get_half_of_the_connections),
 		one(a_pair_of_ports_is_taken_once),
 		one(cids_that_are_no_siblings_are_refused),

@@ -594,13 +594,6 @@ static void check_daemon(struct model *m)
 	wait_until(open_files(g->pid) == m->files);
 }
 
-static unsigned int number_of(const char *name, unsigned int otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? (unsigned int)strtoul(text, NULL, 10) : otherwise;
-}
-
 static void begin(struct model *m, unsigned int seed)
 {
 	struct guest *g = m->g;

@@ -81,6 +81,7 @@ static void what_is_in_flight_is_known(void **state)
 		front_get_u64(g, VHOST_USER_GET_FEATURES);
 		assert_int_equal(in_flight(g, rings), 0);
 		assert_int_equal(rings->split.desc_num, RX_NUM);
+		check_used(g, rings);
 	}
 	munmap(rings, region.size);
 	close(fd);

@@ -27,14 +27,14 @@ struct way {
 static inline const uint8_t *way_bytes(const struct way *way, uint64_t at)
 {
 	static uint8_t pattern[WAY_PERIOD];
+	static bool made;
 
-	if (!pattern[1])
+	if (!made)
 		for (uint32_t i = 0, value = 1; i < WAY_PERIOD; i++) {
 			value = value * 1664525 + 1013904223;
 			pattern[i] = (uint8_t)(value >> 24);
-			if (i == 1)
-				pattern[i] |= 1;
 		}
+	made = true;
 	return pattern + (at + way->seed * 7919ULL) % WAY_PERIOD;
 }
 

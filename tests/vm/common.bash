@@ -83,9 +83,6 @@ kernel_release() { cat "$(kernel_folder)/release"; }
 built_in() { [ ! -d "$(kernel_folder)/modules" ]; }
 needs_module() { ! built_in || skip "the driver is built into this kernel"; }
 
-# What does not depend on the guest's kernel is shown on one.
-once() { [ "$VM_KERNEL" = 6.12 ] || skip "as on 6.12"; }
-
 # Unloads the module and loads it again, where it is one.
 reload() { built_in || guest 'modprobe -r upcall && modprobe upcall'; }
 
@@ -102,10 +99,40 @@ variant() { # variant SED-SCRIPT FILE
 	cp -r "$here/../../"{kmod-upcall,proto,VERSION} "$tree"
 	cp -r "$here" "$tree/tests"
 	sed -i "$1" "$tree/kmod-upcall/$2"
-	! cmp -s "$tree/kmod-upcall/$2" "$here/../../kmod-upcall/$2"
+	if cmp -s "$tree/kmod-upcall/$2" "$here/../../kmod-upcall/$2"; then
+		echo "$1 changes nothing in $2"
+		return 1
+	fi
 	"$tree/tests/vm/build-module" "$VM_KERNEL" "$BATS_TEST_TMPDIR/out"
 	guest_file "$BATS_TEST_TMPDIR/out/upcall.ko" /tmp/upcall.ko
 	guest 'modprobe -r upcall; insmod /tmp/upcall.ko'
+}
+
+# An echo on port 5002 of the guest, for whoever wants one.
+start_echo() {
+	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 &'
+	eventually hybrid connect "$(sock)" 5002 </dev/null
+}
+
+# How many descriptors vsockd has open.
+descriptors() { find "/proc/$(vsockd_worker)/fd" -type l | wc -l; }
+
+# Runs vsock-stream in the background of a VM. What it receives goes into a checksum, and
+# so does its failure.
+begins_in() { # begins_in VM ARGUMENT...
+	local in=$1
+	shift
+	vm run "$in" "rm -f /tmp/sum /tmp/log; {
+		{ vsock-stream $* & echo \$! >/tmp/pid; wait \$! || echo failed; } |
+			sha256sum >/tmp/summing
+		mv /tmp/summing /tmp/sum
+	} >/dev/null 2>/tmp/log &"
+	[ "$1" = connect ] || eventually vm run "$in" 'grep listening /tmp/log'
+}
+sum_in() { # sum_in VM
+	eventually vm run "$1" 'test -e /tmp/sum'
+	vm run "$1" 'cat /tmp/log' >&2
+	vm run "$1" 'cat /tmp/sum'
 }
 
 # Copies a file into the guest.

@@ -40,6 +40,9 @@ mended() {
 		s,root=/dev/vda1,console=ttyS0,; s,-kernel vmlinuz -append,-display none -initrd initrd.img &,"
 }
 
+# What does not depend on the guest's kernel is shown on one.
+once() { [ "$VM_KERNEL" = 6.12 ] || skip "as on 6.12"; }
+
 # What a block leaves in the background must not hold the test's own output open.
 run_block() {
 	local status=0

@@ -29,8 +29,7 @@ teardown() { halt; }
 
 @test "a guest that is reset drops its connections and answers again" {
 	boot --qemu -action --qemu reboot=reset
-	guest 'socat VSOCK-LISTEN:5002,fork EXEC:cat >/dev/null 2>&1 &'
-	eventually hybrid connect "$(sock)" 5002 </dev/null
+	start_echo
 	mkfifo "$BATS_TEST_TMPDIR/in"
 	hybrid connect "$(sock)" 5002 <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" &
 	client=$!
@@ -95,7 +94,6 @@ teardown() { halt; }
 # that check is another, which is seen when the first is taken away.
 @test "the only CPU that is online stays, were it not the boot CPU" {
 	needs_module
-	once
 	boot --cpus 2
 	guest 'echo 0 >/sys/devices/system/cpu/cpu1/online'
 	run upcall-client "$(sock)" del 0
@@ -126,7 +124,6 @@ teardown() { halt; }
 
 @test "a kernel that hides what the module needs: one log line, and EOPNOTSUPP" {
 	needs_module
-	once
 	boot
 	# No stock kernel is like that, so the module looks for what none has.
 	variant 's/look_up(symbols\[i\].name)/look_up("no_such_function")/' ksym.c

@@ -7,8 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	boot
-	guest 'socat VSOCK-LISTEN:5002,fork EXEC:cat >/dev/null 2>&1 &'
-	eventually hybrid connect "$(sock)" 5002 </dev/null
+	start_echo
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }

@@ -27,26 +27,10 @@ teardown() {
 	vm check guest
 }
 
-start_echo() {
-	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 &'
-	eventually hybrid connect "$(sock)" 5002 </dev/null
-}
-
 # Runs vsock-stream in the background, in the guest or on the host. What it receives goes
 # into a checksum, and so does its failure.
-guest_begins() { # guest_begins ARGUMENT...
-	guest "rm -f /tmp/sum /tmp/log; {
-		{ vsock-stream $* & echo \$! >/tmp/pid; wait \$! || echo failed; } |
-			sha256sum >/tmp/summing
-		mv /tmp/summing /tmp/sum
-	} >/dev/null 2>/tmp/log &"
-	[ "$1" = connect ] || eventually guest 'grep listening /tmp/log'
-}
-guest_sum() {
-	eventually guest 'test -e /tmp/sum'
-	guest 'cat /tmp/log' >&2
-	guest 'cat /tmp/sum'
-}
+guest_begins() { begins_in guest "$@"; }
+guest_sum() { sum_in guest; }
 host_begins() { # host_begins ARGUMENT...
 	rm -f "$BATS_TEST_TMPDIR/log"
 	{
@@ -128,7 +112,6 @@ there_and_back() { # there_and_back SIZE
 	expect "$(sum_of 100000 4)" "$(cat "$BATS_TEST_TMPDIR/got")"
 }
 
-descriptors() { find "/proc/$(vsockd_worker)/fd" -type l | wc -l; }
 guest_sockets() { guest 'sed -n "s/^sockets: used //p" /proc/net/sockstat'; }
 
 none_left() {
@@ -254,8 +237,13 @@ reboots() { # reboots COMMAND
 	status=0
 	wait "$to" || status=$?
 	expect 1 "$status"
+	[ ! -s "$BATS_TEST_TMPDIR/received" ] # it only waited
 	eventually none_left
-	rebooted() { [[ $(boot_id) =~ ^[0-9a-f-]{36}$ ]] && [ "$(boot_id)" != "$before" ]; }
+	rebooted() {
+		local id
+		id=$(boot_id)
+		[[ $id =~ ^[0-9a-f-]{36}$ && $id != "$before" ]]
+	}
 	eventually rebooted
 	start_echo
 	hybrid echo "$(sock)" 5002 1000000

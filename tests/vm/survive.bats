@@ -11,22 +11,22 @@ kills=${SURVIVE_KILLS:-5}
 
 setup_file() {
 	boot
-	# An echo, and bytes without end.
-	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 &'
+	# Bytes without end, and an echo.
 	guest 'socat -U VSOCK-LISTEN:5004,fork OPEN:/dev/zero >/dev/null 2>&1 &'
-	eventually hybrid connect "$(sock)" 5002 </dev/null
+	start_echo
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }
 
-# Kills the worker once there is one, and waits for the next one.
-kill_worker() {
+# Does that, and waits for another worker.
+replaces() { # replaces COMMAND...
 	local before
 	before=$(vsockd_worker)
-	kill -"${1:-KILL}" "$before"
+	"$@"
 	is_another() { [ -n "$(vsockd_worker)" ] && [ "$(vsockd_worker)" != "$before" ]; }
 	eventually is_another
 }
+kill_worker() { replaces kill -KILL "$(vsockd_worker)"; }
 
 @test "killed in mid-transfer, again and again" {
 	for ((i = 0; i < kills; i++)); do
@@ -39,7 +39,9 @@ kill_worker() {
 		eventually moved
 		kill_worker
 		# Both ends see it, and new connections carry the right bytes.
-		! wait $echo
+		status=0
+		wait $echo || status=$?
+		expect 1 "$status" # it was served, and cut off
 		wait $from || true
 		rm "$out"
 		eventually hybrid echo "$(sock)" 5002 300000
@@ -71,9 +73,6 @@ kill_worker() {
 }
 
 @test "SIGHUP puts another one in its place" {
-	before=$(vsockd_worker)
-	kill -HUP "$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")"
-	is_another() { [ -n "$(vsockd_worker)" ] && [ "$(vsockd_worker)" != "$before" ]; }
-	eventually is_another
+	replaces kill -HUP "$(cat "$VMCTL_RUN_DIR/guest/vsockd.pid")"
 	eventually hybrid echo "$(sock)" 5002 300000
 }

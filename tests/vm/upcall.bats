@@ -264,6 +264,18 @@ refused() { # refused ERROR ARGUMENTS...
 	expect 0 "$status"
 }
 
+@test "processes of the guest that connect again and again do not shut the host out" {
+	guest 'modprobe vsock_loopback
+		for i in 1 2 3 4; do
+			while :; do socat -u OPEN:/dev/null VSOCK-CONNECT:1:219; done >/dev/null 2>&1 & echo $!
+		done >/tmp/flooding'
+	for _ in {1..10}; do
+		run client connect
+		expect 0 "$status"
+	done
+	guest 'kill $(cat /tmp/flooding)'
+}
+
 @test "with require_privileged_peer only ports below 1024 are let in" {
 	guest 'echo Y >/sys/module/upcall/parameters/require_privileged_peer'
 	run client connect

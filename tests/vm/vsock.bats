@@ -12,9 +12,7 @@ setup_file() {
 	python3 -c 'import socket
 s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' >"$VMCTL_RUN_DIR/port"
 	vm up guest --kernel "$VM_KERNEL" --vsockd "--listen=22=tcp:127.0.0.1:$(cat "$VMCTL_RUN_DIR/port")"
-	# An echo on port 5002, for whoever wants one.
-	guest 'socat VSOCK-LISTEN:5002,fork,backlog=100 EXEC:cat >/dev/null 2>&1 &'
-	eventually hybrid connect "$(sock)" 5002 </dev/null
+	start_echo
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }
@@ -81,12 +79,11 @@ teardown() { vm check guest; }
 }
 
 @test "two hundred connections opened and closed leave no descriptor behind" {
-	pid=$(vsockd_worker)
-	before=$(ls "/proc/$pid/fd" | wc -l)
+	before=$(descriptors)
 	for _ in 1 2 3 4; do
 		hybrid many "$(sock)" 5002 50
 	done
-	gone() { [ "$(ls "/proc/$pid/fd" | wc -l)" -le "$before" ]; }
+	gone() { [ "$(descriptors)" -le "$before" ]; }
 	eventually gone
 }
 
@@ -124,9 +121,12 @@ teardown() { vm check guest; }
 }
 
 @test "test programs that open vsock sockets refuse to run outside a guest" {
-	run "$O/tests/vm/guest/vsock-forward"
-	expect 2 "$status"
-	expect_match 'in a test guest only' "$output"
+	for program in vsock-forward 'vsock-stream listen 1 receive' 'vsock-messages echo 1'; do
+		# shellcheck disable=SC2086 # words
+		run "$O/tests/vm/guest/"$program
+		expect 2 "$status"
+		expect_match 'in a test guest only' "$output"
+	done
 }
 
 @test "ssh into the guest, by the line of the manual page and by --listen" {

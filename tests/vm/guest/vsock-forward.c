@@ -5,6 +5,7 @@
  * so it runs in a test guest only.
  */
 #include "../../unit/fake_guest.h"
+#include "test_guest.h"
 
 #include <linux/vm_sockets.h>
 
@@ -118,19 +119,6 @@ static void a_socket_or_nobody_comes_before_the_forward(void **state)
 	close(listener);
 }
 
-/* The words that the test guests, and they alone, are booted with. */
-static bool in_test_guest(void)
-{
-	char words[4096] = "";
-	FILE *f = fopen("/proc/cmdline", "r");
-
-	if (f && !fgets(words, sizeof(words), f))
-		words[0] = '\0';
-	if (f)
-		fclose(f);
-	return strstr(words, "vmctl.name=") != NULL;
-}
-
 int main(void)
 {
 #define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown_guest)
@@ -140,11 +128,6 @@ int main(void)
 		t(a_socket_or_nobody_comes_before_the_forward),
 	};
 
-	if (!in_test_guest()) {
-		fputs("vsock-forward: this opens vsock sockets, and runs in a test "
-		      "guest only\n",
-		      stderr);
-		return 2;
-	}
+	want_test_guest();
 	return cmocka_run_group_tests_name("forward", tests, NULL, NULL);
 }

@@ -14,6 +14,8 @@
 #include <linux/vm_sockets.h>
 #include <unistd.h>
 
+#include "test_guest.h"
+
 enum {
 	LONGEST = 100000,
 	AHEAD = 8, /* messages sent before the first is read */
@@ -29,8 +31,10 @@ static void die(const char *what)
 
 static int open_socket(struct sockaddr_vm *addr, unsigned int cid, const char *port)
 {
-	int fd = socket(AF_VSOCK, SOCK_SEQPACKET, 0);
+	int fd;
 
+	want_test_guest();
+	fd = socket(AF_VSOCK, SOCK_SEQPACKET, 0);
 	if (fd < 0)
 		die("socket");
 	*addr = (struct sockaddr_vm){.svm_family = AF_VSOCK,

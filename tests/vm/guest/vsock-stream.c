@@ -14,10 +14,17 @@
  * the socket that takes CONNECT lines.
  *
  * The actions, one after the other:
- *   send:BYTES:SEED:SIZE   bytes that follow from SEED, in writes of SIZE, or of all
- * sizes when that is "odd" end                    no more is sent receive[:BYTES] so
- * many, or all there are, to standard output both:BYTES:SEED:SIZE   send and end, and
- * receive at the same time stop                   until SIGCONT
+ *
+ *   send:BYTES:SEED:SIZE  bytes that follow from SEED, in writes of SIZE; "odd": of all
+ *                         sizes
+ *
+ *   end                   no more is sent
+ *
+ *   receive[:BYTES]       so many, or all there are, to standard output
+ *
+ *   both:BYTES:SEED:SIZE  send and end, and receive at the same time
+ *
+ *   stop                  until SIGCONT
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +41,8 @@
 #include <sys/wait.h>
 #include <linux/vm_sockets.h>
 #include <unistd.h>
+
+#include "test_guest.h"
 
 enum {
 	LONGEST = 256 * 1024, /* write */
@@ -59,8 +68,7 @@ __attribute__((noreturn)) static void die(const char *what)
 __attribute__((noreturn)) static void usage(void)
 {
 	fputs("usage: vsock-stream data BYTES SEED | listen ADDRESS ACTION... | "
-	      "connect "
-	      "ADDRESS ACTION... | echo ADDRESS | many ADDRESS COUNT\n",
+	      "connect ADDRESS ACTION... | echo ADDRESS | many ADDRESS COUNT\n",
 	      stderr);
 	exit(2);
 }
@@ -73,19 +81,6 @@ static uint64_t number(const char *text, uint64_t max)
 	if (end == text || *end || value > max)
 		usage();
 	return value;
-}
-
-/* The words that the test guests, and they alone, are booted with. */
-static bool in_test_guest(void)
-{
-	char words[4096] = "";
-	FILE *f = fopen("/proc/cmdline", "r");
-
-	if (f && !fgets(words, sizeof(words), f))
-		words[0] = '\0';
-	if (f)
-		fclose(f);
-	return strstr(words, "vmctl.name=") != NULL;
 }
 
 /* Eight bytes follow from the seed and from where they stand: none can be lost, doubled
@@ -221,10 +216,10 @@ static void act(int fd, char *words)
 		usage();
 }
 
+static const struct timeval patience = {.tv_sec = PATIENCE};
+
 static void set_patience(int fd)
 {
-	struct timeval patience = {.tv_sec = PATIENCE};
-
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
 		die("patience");
@@ -243,16 +238,13 @@ static int new_socket(union address *addr, const char *path, const char *cid,
 			usage();
 		strcpy(addr->un.sun_path, path);
 		*len = sizeof(addr->un);
-	} else if (in_test_guest()) {
+	} else {
+		want_test_guest();
 		addr->vm.svm_family = AF_VSOCK;
 		addr->vm.svm_cid =
 			cid ? (uint32_t)number(cid, UINT32_MAX) : VMADDR_CID_ANY;
 		addr->vm.svm_port = (uint32_t)number(port, UINT32_MAX);
 		*len = sizeof(addr->vm);
-	} else {
-		fputs("vsock-stream: this opens vsock sockets in a test guest only\n",
-		      stderr);
-		exit(2);
 	}
 	fd = socket(addr->any.sa_family, SOCK_STREAM, 0);
 	if (fd < 0)
@@ -286,10 +278,9 @@ static int accept_one(const char *where)
 	return fd;
 }
 
-/* Asks for a connection; in a guest without waiting for the answer. */
+/* Asks for a connection; a Unix socket's answer is yet to come. */
 static int begin_connecting(const char *where)
 {
-	struct timeval patience = {.tv_sec = PATIENCE};
 	char words[128], *port = words, *to;
 	union address addr;
 	socklen_t len;
