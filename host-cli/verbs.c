@@ -37,6 +37,8 @@ const struct verb verbs_all[] = {
 	{"wait", wait_main, "wait until a guest answers", VERB_GUEST, NULL},
 	{"ping", ping_main, "round trips to the guest's agent", VERB_GUEST, NULL},
 	{"info", info_main, "what the guest is and has", VERB_GUEST, NULL},
+	{"exec", exec_main, "run a command in the guest", VERB_GUEST, NULL},
+	{"shell", shell_main, "a login shell in the guest", VERB_GUEST, NULL},
 	{"module-status", module_status_main, "the guest's module and its counters",
 	 VERB_GUEST, NULL},
 	{"nc", nc_main, "standard input and output joined to a guest's port",

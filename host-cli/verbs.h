@@ -13,6 +13,8 @@ int hotplug_cpu_main(int argc, char **argv);
 int unplug_cpu_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int exec_main(int argc, char **argv);
+int shell_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int nc_main(int argc, char **argv);
 int proxy_main(int argc, char **argv);
