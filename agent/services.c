@@ -10,12 +10,12 @@
 #include "ssh_keys.h"
 
 const struct agent_service *const agent_services[] = {
-	&guest_agent_service,
-	&exec_service,
-	&power_service,
-	&clock_service,
-	&hostname_service,
-	&entropy_service,
-	&ssh_keys_service,
+	&guest_agent_service, /* Ping, GetGuestInfo, OnlineCpus */
+	&exec_service,	      /* Exec */
+	&power_service,	      /* Shutdown, Reboot, Suspend */
+	&clock_service,	      /* GetTime, SetTime */
+	&hostname_service,    /* GetHostname, SetHostname */
+	&entropy_service,     /* AddEntropy */
+	&ssh_keys_service,    /* ListSshKeys, AddSshKeys, RemoveSshKeys */
 	NULL,
 };
