@@ -299,7 +299,15 @@ static void start_command(struct agent_call *call, const Start *start,
 
 	if (ret) {
 		free(e);
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "%s", strerror(-ret));
+		/* A bare initramfs may have no terminals. */
+		agent_call_fail(call,
+				start->terminal ? TTRPC_FAILED_PRECONDITION
+						: TTRPC_RESOURCE_EXHAUSTED,
+				"%s%s",
+				start->terminal ? "no terminal; is devpts mounted on "
+						  "/dev/pts? "
+						: "no pipes: ",
+				strerror(-ret));
 		return;
 	}
 	e->agent = call->agent;
