@@ -107,43 +107,79 @@ static void json_says_which_code_is_whose(void **state)
 	json_decref(r);
 }
 
+/* vmctl exec in a process of its own, whose output and errors can be read. */
+struct other {
+	pid_t pid;
+	int out, err;
+};
+
+static struct other start_other(char **argv)
+{
+	int out[2], err[2], argc = 0;
+	struct other o;
+
+	while (argv[argc])
+		argc++;
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	fflush(NULL);
+	o.pid = fork();
+	if (!o.pid) {
+		signal(SIGPIPE, SIG_IGN);
+		dup2(out[1], STDOUT_FILENO);
+		dup2(err[1], STDERR_FILENO);
+		close(out[0]);
+		close(out[1]);
+		_exit(exec_main(argc, argv));
+	}
+	close(out[1]);
+	close(err[1]);
+	o.out = out[0];
+	o.err = err[0];
+	return o;
+}
+
+/* Its code, and in text what it said on standard error. */
+static int finish_other(struct other *o, char *text, size_t size)
+{
+	size_t used = 0;
+	int status;
+	ssize_t n;
+
+	while ((n = read(o->err, text + used, size - 1 - used)) > 0)
+		used += n;
+	text[used] = '\0';
+	assert_int_equal(waitpid(o->pid, &status, 0), o->pid);
+	assert_true(WIFEXITED(status));
+	close(o->err);
+	return WEXITSTATUS(status);
+}
+
 static void a_reader_that_goes_ends_the_command(void **state)
 {
+	struct other o = start_other(ARGS("exec", "vm1", "--", "yes"));
 	struct front *front = *state;
-	int fds[2], saved = dup(STDOUT_FILENO), status;
-	pid_t pid;
-	char c;
+	char text[1024], c;
 
-	assert_int_equal(pipe(fds), 0);
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		signal(SIGPIPE, SIG_IGN);
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		_exit(exec_main(4, ARGS("exec", "vm1", "--", "yes")));
-	}
-	close(fds[1]);
-	assert_int_equal(read(fds[0], &c, 1), 1);
-	close(fds[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 125);
+	assert_int_equal(read(o.out, &c, 1), 1);
+	close(o.out);
+	assert_int_equal(finish_other(&o, text, sizeof(text)), 125);
+	assert_non_null(strstr(text, "standard output: Broken pipe"));
 	wait_until(count_fds(front->agent) == IDLE_FDS);
-	close(saved);
 }
 
 static void an_agent_that_is_killed_in_mid_call_is_said(void **state)
 {
+	struct other o = start_other(
+		ARGS("exec", "vm1", "--", "sh", "-c", "echo first; sleep 1000"));
 	struct front *front = *state;
-	char script[64];
-	struct output o;
+	char text[1024], c;
 
-	snprintf(script, sizeof(script), "echo first; kill -KILL %d; sleep 1000",
-		 front->agent->pid);
-	o = SH(script);
-	assert_int_equal(o.code, 125);
-	assert_non_null(strstr(o.err, "the connection broke"));
+	assert_int_equal(read(o.out, &c, 1), 1);
+	kill(front->agent->pid, SIGKILL);
+	assert_int_equal(finish_other(&o, text, sizeof(text)), 125);
+	assert_non_null(strstr(text, "the connection broke"));
+	close(o.out);
 }
 
 /* Its agent was killed. */

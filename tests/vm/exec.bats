@@ -75,9 +75,10 @@ sleeps_no_more() { ! sleeps; }
 }
 
 @test "exec: an agent that is killed in mid-call" {
-	run_in_guest -- sh -c 'sleep 100000' 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	run_in_guest -- sh -c 'echo here; sleep 100000' \
+		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	caller=$!
-	eventually sleeps
+	eventually grep -q here "$BATS_TEST_TMPDIR/out"
 	guest 'kill -9 $(pidof vmctl-agent)'
 	status=0
 	wait $caller || status=$?
