@@ -29,8 +29,11 @@ static int add(int fd, const ProtobufCBinaryData *data, bool credit)
 	memcpy(info->buf, data->data, data->len);
 	if (ioctl(fd, RNDADDENTROPY, info) < 0)
 		return -errno;
-	/* At once, not at the generator's next turn. Kernels before 4.14 lack it. */
-	return ioctl(fd, RNDRESEEDCRNG) < 0 && errno != EINVAL ? -errno : 0;
+	/* At once, not at the generator's next turn. What it has not had enough for yet
+	 * is no error, nor that a kernel before 4.17 lacks it. */
+	if (ioctl(fd, RNDRESEEDCRNG) < 0 && errno != ENODATA && errno != EINVAL)
+		return -errno;
+	return 0;
 }
 
 static void add_entropy(struct agent_call *call, const ProtobufCMessage *message)

@@ -93,6 +93,16 @@ static void own_failures_have_a_code_of_their_own(void **state)
 	check_failure(&o, 124, "ended after its --timeout of 0.3 s");
 }
 
+static void several_vms_have_a_command_each(void **state)
+{
+	struct output o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1", "--",
+					      "sh", "-c", "echo hi; exit 4"));
+
+	(void)state;
+	assert_int_equal(o.code, 4);
+	assert_string_equal(o.out, "vm1: hi\n");
+}
+
 static void json_says_which_code_is_whose(void **state)
 {
 	struct output o = EXEC("vm1", "--json", "--", "sh", "-c", "echo out; exit 125");
@@ -352,6 +362,7 @@ int main(void)
 		test(options_say_what_it_gets),
 		test(standard_input_is_passed_with_its_end),
 		test(own_failures_have_a_code_of_their_own),
+		test(several_vms_have_a_command_each),
 		test(json_says_which_code_is_whose),
 		test(a_reader_that_goes_ends_the_command),
 		cmocka_unit_test_setup_teardown(

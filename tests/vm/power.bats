@@ -7,7 +7,11 @@ load common
 bats_require_minimum_version 1.5.0
 
 setup_file() { boot; }
-teardown_file() { halt; }
+# The last test ends the guest.
+teardown_file() {
+	vm down guest
+	rm -rf "$VMCTL_RUN_DIR"
+}
 setup() { export NO_COLOR=1; }
 
 @test "time: shown, set and brought to the host's" {
@@ -50,7 +54,11 @@ assert abs(time["offset_s"]) < 1 + time["round_trip_s"], time
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
 @test "reboot: answered, and then done" {
+	[ "$VM_KERNEL" != debug ] || vm leaks guest
+	vm check guest
 	pid=$(cat "$VMCTL_RUN_DIR/guest/qemu.pid")
 	expect "guest: reboots (kernel)" "$(vmctl reboot guest)"
 	eventually gone "$pid"
+	# It has ended by itself, as it should.
+	rm "$VMCTL_RUN_DIR/guest/qemu.pid"
 }
