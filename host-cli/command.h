@@ -24,10 +24,10 @@ struct command {
 	bool terminal;
 };
 
-/* Notes a NAME=VALUE that the user gave, or a NAME of this environment. */
+/* Notes a NAME=VALUE, which stays. */
 int command_add_variable(struct command *command, const char *text, struct error *err);
 
-/* Runs it to its end, and closes rpc. The options' time-out is the command's. */
+/* Runs it to its end. The options' time-out is the command's. */
 enum status command_run(const struct command *command, const struct vm *vm,
 			struct report *r);
 
