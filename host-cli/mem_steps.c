@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "mem_verb.h"
 #include "qom.h"
@@ -62,14 +63,14 @@ int mem_after_qemu(struct change *c, deadline_t deadline, struct error *err)
 			   deadline, NULL, err);
 }
 
-/* "vmctl-mem3-ram" is 3's. */
+/* "vmctl-mem3-ram" is 3's, and so is that with a dot and more behind it. */
 static bool backend_number(const char *name, uint64_t *number)
 {
 	char digits[8];
 	const char *end = strstr(name, "-ram");
 	size_t prefix = strlen(DIMM_PREFIX);
 
-	if (strncmp(name, DIMM_PREFIX, prefix) || !end || end[4] ||
+	if (strncmp(name, DIMM_PREFIX, prefix) || !end || (end[4] && end[4] != '.') ||
 	    (size_t)(end - name) - prefix >= sizeof(digits))
 		return false;
 	snprintf(digits, sizeof(digits), "%.*s", (int)(end - name - prefix),
@@ -134,6 +135,7 @@ static enum status choose_id(struct change *c)
 	struct mem_verb *v = (struct mem_verb *)c;
 	enum status status = change_open_qmp(c);
 	struct error err = {0};
+	struct timespec now;
 	struct dimm last;
 	unsigned int n;
 	int ret;
@@ -148,7 +150,10 @@ static enum status choose_id(struct change *c)
 	if (ret && n >= v->next)
 		v->next = n + 1;
 	snprintf(c->id, sizeof(c->id), DIMM_PREFIX "%u", v->next);
-	snprintf(v->backend, sizeof(v->backend), "%s-ram", c->id);
+	/* QEMU 10.0 remembers the file of a name for ever, and its size. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(v->backend, sizeof(v->backend), "%s-ram.%llx", c->id,
+		 now.tv_sec * 1000000000ULL + (unsigned long long)now.tv_nsec);
 	snprintf(c->what, sizeof(c->what), "memory of %llu MiB (%s)",
 		 (unsigned long long)v->mebibytes, c->id);
 	return STATUS_OK;

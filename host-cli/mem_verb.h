@@ -16,7 +16,7 @@ struct mem_verb {
 	uint64_t excess;    /* bytes that have to go for that */
 	int64_t node;	    /* -1: none */
 	struct dimm dimm;
-	char backend[DIMM_ID_MAX + 8];
+	char backend[DIMM_ID_MAX + 32];
 	char again[DIMM_ID_MAX + 32];
 	unsigned int next;	 /* no name from this number on is taken */
 	char swept[DIMM_ID_MAX]; /* the memory whose backend was left, and is freed */
