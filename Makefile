@@ -16,6 +16,7 @@ BINDIR   ?= $(PREFIX)/bin
 SBINDIR  ?= $(PREFIX)/sbin
 SHAREDIR ?= $(PREFIX)/share
 MANDIR   ?= $(SHAREDIR)/man
+DOCDIR   ?= $(PREFIX)/share/doc/vmctl
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
 INSTALL  ?= install
 PROTOC_C ?= protoc-c
@@ -246,11 +247,13 @@ install: build
 	$(INSTALL) -D -m 755 $(O)/vsockd $(DESTDIR)$(SBINDIR)/vsockd
 	$(INSTALL) -D -m 755 $(O)/vmctl-agent $(DESTDIR)$(SBINDIR)/vmctl-agent
 	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
-	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vmctl-agent.service.in \
+	sed 's,@SBINDIR@,$(SBINDIR),;s,@DOCDIR@,$(DOCDIR),' packaging/systemd/vmctl-agent.service.in \
 		>$(DESTDIR)$(UNITDIR)/vmctl-agent.service
 	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
 		>$(DESTDIR)$(UNITDIR)/vsockd@.service
 	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -D -m 644 packaging/systemd/vmctl-agent-sandbox.conf \
+		$(DESTDIR)$(DOCDIR)/vmctl-agent-sandbox.conf
 	$(INSTALL) -D -m 644 packaging/completion/vmctl.bash \
 		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/vmctl
 	$(INSTALL) -D -m 644 packaging/completion/_vmctl $(DESTDIR)$(SHAREDIR)/zsh/site-functions/_vmctl

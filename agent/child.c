@@ -60,6 +60,9 @@ static void child_ready(struct agent_source *source, uint32_t events)
 
 	(void)events;
 	close_source(child->children, source);
+	/* Not reaped yet: the group's number is nobody else's. */
+	if (child->sweep)
+		kill(-child->pid, SIGKILL);
 	child->exited(child, reap(child->pid));
 }
 

@@ -6,6 +6,7 @@
 #ifndef AGENT_CHILD_H
 #define AGENT_CHILD_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -20,6 +21,8 @@ struct agent_children {
 struct agent_child {
 	/* To be set before the watch. */
 	pid_t pid;
+	/* When it ends, what is left of its process group is killed. At any time. */
+	bool sweep;
 	/*
 	 * Once: the process has ended and is no zombie any more; status is that of
 	 * waitpid(2). The child may be freed.

@@ -266,7 +266,7 @@ int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 
 	fleet_begin();
 	memset(common, 0, sizeof(*common));
-	common->timeout_ms = OPTIONS_DEFAULT_TIMEOUT_MS;
+	common->timeout_ms = syntax->no_timeout ? -1 : OPTIONS_DEFAULT_TIMEOUT_MS;
 	collect(&p, syntax->own, into);
 	if (syntax->changes)
 		collect(&p, change_specs, common);

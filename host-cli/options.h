@@ -43,6 +43,7 @@ struct options_syntax {
 	const char *timeout_help; /* where it is not for the whole command */
 	bool changes;		  /* it has --dry-run */
 	bool one_vm;		  /* several VMs at once make no sense */
+	bool no_timeout; /* there is none but what is said; timeout_ms is -1 then */
 };
 
 /*

@@ -204,13 +204,22 @@ static json_t *steps_json(const struct report *r)
 	return list;
 }
 
+static int exit_code(const struct report *r)
+{
+	if (!r->passes_on)
+		return (int)r->status;
+	if (r->status == STATUS_OK)
+		return r->passed_on;
+	return r->status == STATUS_TIMEOUT ? REPORT_CODE_TIMEOUT : REPORT_CODE_FAILED;
+}
+
 static int print_json(struct report *r)
 {
 	json_t *vm = json_string(r->vm); /* NULL for what is not UTF-8 */
 	json_t *o = json_pack(
 		"{s:i, s:s, s:o, s:b, s:i, s:s}", "schema", SCHEMA, "verb", r->verb,
 		"vm", vm ? vm : json_string(r->printable), "ok", r->status == STATUS_OK,
-		"exit_code", (int)r->status, "status", status_name(r->status));
+		"exit_code", exit_code(r), "status", status_name(r->status));
 	int ret;
 
 	if (!o)
@@ -248,5 +257,5 @@ int report_finish(struct report *r)
 		if (r->status == STATUS_OK)
 			r->status = STATUS_FAILURE;
 	}
-	return (int)r->status;
+	return exit_code(r);
 }

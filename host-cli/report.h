@@ -19,6 +19,10 @@
 #define REPORT_STEPS_MAX 16
 #define REPORT_TEXT_MAX	 1024
 
+/* Of a verb that passes a program's exit code on, in place of the status. */
+#define REPORT_CODE_TIMEOUT 124
+#define REPORT_CODE_FAILED  125
+
 struct report {
 	const struct options *options;
 	const char *verb;
@@ -33,8 +37,11 @@ struct report {
 	} step[REPORT_STEPS_MAX];
 	size_t steps;
 	uint64_t began;
-	bool again;    /* what failed may go well on another connection */
-	bool progress; /* a progress line stands on the terminal */
+	bool again;	/* what failed may go well on another connection */
+	bool progress;	/* a progress line stands on the terminal */
+	bool passes_on; /* success has the code below, and a failure one of those above
+			 */
+	int passed_on;
 	FILE *json_to; /* where the JSON object goes; stdout, if nothing else is said */
 	json_t *body;  /* the verb's own members, and the warnings */
 };

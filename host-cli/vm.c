@@ -9,6 +9,11 @@
 
 static enum status fail_timeout(const struct error *err, struct report *r)
 {
+	/* Of a verb that has no limit there was one for the connection. */
+	if (r->options->timeout_ms < 0)
+		return report_fail(r, STATUS_TIMEOUT,
+				   "no answer in time: %s; look at the guest's console",
+				   err->text);
 	return report_fail(r, STATUS_TIMEOUT,
 			   "--timeout of %.3g s passed: %s; give a longer --timeout, "
 			   "or look at the guest's console",

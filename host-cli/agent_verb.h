@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What verbs that ask the agent one thing have in common. */
+#ifndef HOST_CLI_AGENT_VERB_H
+#define HOST_CLI_AGENT_VERB_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "vm.h"
+
+/*
+ * Makes one call on an open connection, and reports what went wrong. *answer is to be
+ * freed with protobuf_c_message_free_unpacked().
+ */
+enum status agent_verb_call(struct rpc *rpc, const char *method,
+			    const ProtobufCMessage *request,
+			    const ProtobufCMessageDescriptor *type,
+			    ProtobufCMessage **answer, deadline_t deadline,
+			    struct report *r);
+
+/* The same on a connection of its own, as a step of that name. */
+enum status agent_verb_ask(const struct vm *vm, const char *step, const char *method,
+			   const ProtobufCMessage *request,
+			   const ProtobufCMessageDescriptor *type,
+			   ProtobufCMessage **answer, deadline_t deadline,
+			   struct report *r);
+
+#endif

@@ -1,0 +1,64 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A guest's power, time, name, entropy and ssh keys. The test guest's init is a script,
+# so it is the kernel that reboots, and QEMU ends with it.
+
+load common
+bats_require_minimum_version 1.5.0
+
+setup_file() { boot; }
+# The last test ends the guest.
+teardown_file() {
+	vm down guest
+	rm -rf "$VMCTL_RUN_DIR"
+}
+setup() { export NO_COLOR=1; }
+
+@test "time: shown, set and brought to the host's" {
+	vmctl time guest --set @1000000000
+	expect_match '^2001-09-09T0' "$(guest 'date -u +%Y-%m-%dT%H')"
+	vmctl time guest --sync --json | python3 -c '
+import json, sys
+time = json.load(sys.stdin)
+assert abs(time["offset_s"]) < 1 + time["round_trip_s"], time
+'
+	vm check guest
+}
+
+@test "hostname: shown and set, for now and for later" {
+	before=$(vmctl hostname guest)
+	expect "$before" "$(guest hostname)"
+	vmctl hostname guest other.example --persistent
+	expect "other.example other.example" "$(guest 'hostname; cat /etc/hostname' | xargs)"
+	run vmctl hostname guest 'no name'
+	expect 9 "$status"
+	vmctl hostname guest "$before"
+	vm check guest
+}
+
+@test "ssh-keys: added, listed, removed, with the mode that sshd wants" {
+	echo "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA test" >"$BATS_TEST_TMPDIR/key"
+	vmctl ssh-keys guest --add "$BATS_TEST_TMPDIR/key"
+	expect "$(cat "$BATS_TEST_TMPDIR/key")" "$(vmctl ssh-keys guest)"
+	expect "700 600" "$(guest 'stat -c %a /root/.ssh /root/.ssh/authorized_keys' | xargs)"
+	vmctl ssh-keys guest --remove "$BATS_TEST_TMPDIR/key"
+	expect "" "$(vmctl ssh-keys guest)"
+	vm check guest
+}
+
+@test "reboot: dry, it changes nothing, and the kernel would do it" {
+	vmctl reboot guest --dry-run --json | grep -q '"way":"kernel"'
+	vmctl ping guest
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+@test "reboot: answered, and then done" {
+	[ "$VM_KERNEL" != debug ] || vm leaks guest
+	vm check guest
+	pid=$(cat "$VMCTL_RUN_DIR/guest/qemu.pid")
+	expect "guest: reboots (kernel)" "$(vmctl reboot guest)"
+	eventually gone "$pid"
+	# It has ended by itself, as it should.
+	rm "$VMCTL_RUN_DIR/guest/qemu.pid"
+}
