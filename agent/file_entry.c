@@ -8,13 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "cleanup.h"
 #include "file_stat.h"
-#include "file_write.h"
+#include "new_file.h"
 #include "rooted.h"
 
 #define BATCH_ENTRIES 64
@@ -255,13 +254,10 @@ static int make_symlink(const struct rooted_name *name, const char *target,
 			struct error *err)
 {
 	char temporary[NAME_MAX + 1];
-	uint64_t number;
-	int ret;
+	int ret = new_file_random_name(temporary);
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return error_set(err, -errno, "getrandom: %s", strerror(errno));
-	snprintf(temporary, sizeof(temporary), FILE_NEW_PREFIX "%016llx",
-		 (unsigned long long)number);
+	if (ret)
+		return error_set(err, ret, "getrandom: %s", strerror(-ret));
 	if (symlinkat(target, name->dir, temporary) < 0)
 		return error_set(err, -errno, "%s: %s", name->name, strerror(errno));
 	ret = file_stat_apply_symlink(name->dir, temporary, attributes, err);

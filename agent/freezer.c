@@ -82,7 +82,8 @@ static void fail_calls(int code, const char *text)
 	struct error err;
 
 	freezer.freezes = freezer.thaws = NULL;
-	error_set(&err, code, "%s", text);
+	/* UNIMPLEMENTED would be said of the call. */
+	error_set(&err, code == -EOPNOTSUPP ? -EBUSY : code, "%s", text);
 	for (size_t i = 0; i < 2; i++)
 		if (calls[i])
 			agent_call_fail_error(calls[i], &err);

@@ -100,12 +100,3 @@ int rooted_split(int root, const ProtobufCBinaryData *path, struct rooted_name *
 		return error_set(err, name->dir, "%s: %s", dir, strerror(-name->dir));
 	return 0;
 }
-
-int rooted_reopen_dir(int dir, struct error *err)
-{
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return error_set(err, -errno, "a directory: %s", strerror(errno));
-	return fd;
-}

@@ -34,7 +34,4 @@ int rooted_open(int root, const ProtobufCBinaryData *path, int flags,
 int rooted_split(int root, const ProtobufCBinaryData *path, struct rooted_name *name,
 		 struct error *err);
 
-/* Opens the directory anew for reading and syncing; not a symlink. */
-int rooted_reopen_dir(int dir, struct error *err);
-
 #endif

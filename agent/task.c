@@ -193,7 +193,8 @@ static void fail(struct task *task, int code, const char *text)
 	struct agent_call *call = task->call;
 	struct error err;
 
-	error_set(&err, code, "%s", text);
+	/* UNIMPLEMENTED would be said of the call. */
+	error_set(&err, code == -EOPNOTSUPP ? -EBUSY : code, "%s", text);
 	release(task, true);
 	agent_call_fail_error(call, &err);
 }
