@@ -13,6 +13,11 @@ int hotplug_cpu_main(int argc, char **argv);
 int unplug_cpu_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
 int info_main(int argc, char **argv);
+int cp_main(int argc, char **argv);
+int df_main(int argc, char **argv);
+int freeze_main(int argc, char **argv);
+int thaw_main(int argc, char **argv);
+int trim_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int nc_main(int argc, char **argv);
 int proxy_main(int argc, char **argv);
@@ -34,6 +39,7 @@ int unplug_mem_main(int argc, char **argv);
 enum verb_group {
 	VERB_PLUG,
 	VERB_GUEST,
+	VERB_FILES,
 	VERB_PORTS,
 	VERB_HOST,
 	VERB_GROUPS,
