@@ -21,8 +21,8 @@ struct agent_options {
 	struct agent_address listen;
 	const char *root; /* "" or the directory that stands for / below /proc, /sys */
 	const char *files_root; /* what files of the guest are beneath; NULL: / */
-	const char *policy;   /* its file, or NULL: everything is allowed */
-	bool policy_may_miss; /* no such file is no error either */
+	const char *policy;	/* its file, or NULL: everything is allowed */
+	bool policy_may_miss;	/* no such file is no error either */
 	/* What is served: agent_services (agent/service.h), or a test's own. */
 	const struct agent_service *const *services;
 };

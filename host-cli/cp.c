@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +10,8 @@
 
 #include "cleanup.h"
 #include "copy.h"
+#include "step.h"
+#include "text.h"
 #include "verbs.h"
 
 static int set_resume(void *into, const char *value, struct error *err)
@@ -173,7 +176,14 @@ static enum status copy_one(struct copy *c, const struct place *from,
 	if (!path)
 		return report_fail(c->report, STATUS_FAILURE, "no memory");
 	if (c->options->dry_run) {
-		report_warn(c->report, "would copy %s to %s", from->path, path);
+		cleanup_free char *what = NULL;
+
+		if (asprintf(&what, "copy %s to %s", from->path, path) < 0)
+			what = NULL;
+		if (what) {
+			text_sanitize(what);
+			step_would(c->report, what);
+		}
 		return STATUS_OK;
 	}
 	return to->vm ? to_guest(c, from->path, path) : to_host(c, from->path, path);
@@ -218,31 +228,31 @@ static void tell(const struct copy *c)
 	report_set(r, "resumed_bytes", json_integer((json_int_t)c->resumed));
 }
 
-static int run(struct copy *c, const struct options *options, const char *name,
-	       const struct place *places, int n)
+static int run(struct copy *c, const char *name, const struct place *places, int n)
 {
-	struct report r;
 	struct vm vm;
 
-	report_begin(&r, options, syntax.verb, name);
-	c->report = &r;
-	c->options = options;
+	report_begin(c->report, c->options, syntax.verb, name);
 	rpc_init(&c->rpc, -1);
-	if (vm_resolve(&vm, name, NULL, &r) == STATUS_OK &&
-	    vm_open_agent(&vm, &c->rpc, copy_deadline(c), &r) == STATUS_OK) {
-		report_step(&r, "copy");
+	if (vm_resolve(&vm, name, NULL, c->report) == STATUS_OK &&
+	    vm_open_agent(&vm, &c->rpc, copy_deadline(c), c->report) == STATUS_OK) {
+		report_step(c->report, "copy");
 		copy_all(c, places, n);
+		report_step_end(c->report);
 	}
 	rpc_close(&c->rpc);
+	if (c->options->dry_run && !c->options->json)
+		step_print_would(c->report);
 	tell(c);
-	return report_finish(&r);
+	return report_finish(c->report);
 }
 
 int cp_main(int argc, char **argv)
 {
 	struct options options;
 	struct place *places;
-	struct copy c = {0};
+	struct report report;
+	struct copy c = {.options = &options, .report = &report};
 	const char *vm = NULL;
 	int ret = options_parse(argc, argv, &syntax, &options, &c), n;
 
@@ -255,7 +265,7 @@ int cp_main(int argc, char **argv)
 	if (places && !ret)
 		vm = find_vm(places, n);
 	if (vm) {
-		ret = run(&c, &options, vm, places, n);
+		ret = run(&c, vm, places, n);
 	} else {
 		fprintf(stderr, "vmctl cp: either each SOURCE or the DESTINATION is "
 				"VM:PATH, of one VM; see vmctl cp --help\n");

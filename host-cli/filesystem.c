@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "step.h"
 #include "text.h"
 
 const char *filesystem_text(const ProtobufCBinaryData *bytes, char *to, size_t size)
@@ -69,6 +70,15 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 		       (unsigned long long)one->bytes);
 	else
 		printf("%s: %s\n", name, done);
+}
+
+int filesystem_would(struct report *r, const char *what)
+{
+	report_step_end(r);
+	step_would(r, what);
+	if (!r->options->json)
+		step_print_would(r);
+	return 0;
 }
 
 int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,

@@ -20,6 +20,9 @@ ProtobufCBinaryData *filesystem_names(const struct options *options, size_t *n,
 void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResult *one,
 		       const char *done);
 
+/* With --dry-run: says it. Returns 0. */
+int filesystem_would(struct report *r, const char *what);
+
 /*
  * Resolves the VM, opens its agent, and runs `what` with it. Returns the exit code.
  * `what` returns a negative errno with err, of a call.

@@ -102,12 +102,11 @@ static int freeze(struct rpc *rpc, void *into, deadline_t deadline, struct repor
 	names = filesystem_names(r->options, &request.n_mountpoints, r);
 	if (!names)
 		return 0;
-	if (r->options->dry_run) {
-		report_warn(r, "would freeze %s",
-			    request.n_mountpoints ? "what is named"
-						  : "all file systems of the guest");
-		return 0;
-	}
+	if (r->options->dry_run)
+		return filesystem_would(
+			r, request.n_mountpoints
+				   ? "freeze what is named"
+				   : "freeze all file systems of the guest");
 	request.mountpoints = names;
 	request.timeout_ms = (uint64_t)f->lasts_ms;
 	ret = guest_rpc_call(rpc, "FreezeFilesystems", &request.base,

@@ -45,11 +45,10 @@ static int thaw(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 	(void)into;
 	if (!names)
 		return 0;
-	if (r->options->dry_run) {
-		report_warn(r, "would thaw %s",
-			    request.n_mountpoints ? "what is named" : "what is frozen");
-		return 0;
-	}
+	if (r->options->dry_run)
+		return filesystem_would(r, request.n_mountpoints
+						   ? "thaw what is named"
+						   : "thaw what is frozen");
 	request.mountpoints = names;
 	ret = guest_rpc_call(rpc, "ThawFilesystems", &request.base,
 			     &vmctl__agent__v1__thaw_filesystems_response__descriptor,

@@ -56,12 +56,11 @@ static int trim(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 
 	if (!names)
 		return 0;
-	if (r->options->dry_run) {
-		report_warn(r, "would trim %s",
-			    request.n_mountpoints ? "what is named"
-						  : "all file systems of the guest");
-		return 0;
-	}
+	if (r->options->dry_run)
+		return filesystem_would(r,
+					request.n_mountpoints
+						? "trim what is named"
+						: "trim all file systems of the guest");
 	request.mountpoints = names;
 	request.minimum_bytes = ((struct trim *)into)->minimum;
 	ret = guest_rpc_open(rpc, &stream, "TrimFilesystems", &request.base,
