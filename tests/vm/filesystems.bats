@@ -49,7 +49,8 @@ assert "/proc" not in all, all'
 	writes
 	vmctl ping guest --count 20
 	vmctl freeze guest --status
-	! has_written
+	run has_written
+	expect 1 "$status"
 	run vmctl cp /etc/hostname guest:/tmp/x
 	expect 9 "$status"
 	run vmctl freeze guest
