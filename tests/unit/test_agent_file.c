@@ -508,7 +508,18 @@ static void more_or_fewer_bytes_than_said_leave_nothing(void **state)
 	rpc_close(&rpc);
 }
 
-/* Sends a part of a file, and goes. */
+#define PARTIAL ROOT "/etc/.new.vmctl-partial"
+
+static uint64_t size_of(const struct fixture *f, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(f, name, path);
+	return stat(path, &st) ? 0 : (uint64_t)st.st_size;
+}
+
+/* Sends a part of a file, and goes, if it is to be kept when it is on the disk. */
 static void break_off(struct fixture *f, const char *data, size_t part, size_t size,
 		      bool resumable)
 {
@@ -527,16 +538,9 @@ static void break_off(struct fixture *f, const char *data, size_t part, size_t s
 		wait_until(rpc_recv(&stream, deadline_after_ms(1), &(uint8_t *){0},
 				    &(size_t){0}, &err) &&
 			   !rpc.out_len);
+	/* What is on its way when the connection goes is lost. */
+	wait_until(!resumable || size_of(f, PARTIAL) == part);
 	rpc_close(&rpc);
-}
-
-static uint64_t size_of(const struct fixture *f, const char *name)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	path_of(f, name, path);
-	return stat(path, &st) ? 0 : (uint64_t)st.st_size;
 }
 
 static void a_client_that_goes_leaves_nothing(void **state)
@@ -549,8 +553,6 @@ static void a_client_that_goes_leaves_nothing(void **state)
 	wait_until(count_fds(*state) == IDLE_FDS);
 	free(data);
 }
-
-#define PARTIAL ROOT "/etc/.new.vmctl-partial"
 
 static void a_broken_write_is_gone_on_with(void **state)
 {
