@@ -20,8 +20,9 @@ struct agent_service;
 struct agent_options {
 	struct agent_address listen;
 	const char *root; /* "" or the directory that stands for / below /proc, /sys */
-	const char *policy;   /* its file, or NULL: everything is allowed */
-	bool policy_may_miss; /* no such file is no error either */
+	const char *files_root; /* what files of the guest are beneath; NULL: / */
+	const char *policy;	/* its file, or NULL: everything is allowed */
+	bool policy_may_miss;	/* no such file is no error either */
 	/* What is served: agent_services (agent/service.h), or a test's own. */
 	const struct agent_service *const *services;
 };
@@ -37,6 +38,7 @@ struct agent {
 	TAILQ_HEAD(agent_sessions, agent_session) sessions;
 	unsigned int n_sessions;
 	struct agent_source signals;
+	unsigned int n_tasks; /* calls with a process of their own (task.h) */
 };
 
 /*

@@ -97,10 +97,15 @@ int agent_child_signal(struct agent_child *child, int signal)
 
 void agent_child_drop(struct agent_child *child)
 {
+	agent_child_signal(child, SIGKILL);
+	agent_child_leave(child);
+}
+
+void agent_child_leave(struct agent_child *child)
+{
 	struct agent_orphan *orphan = malloc(sizeof(*orphan));
 	struct agent_children *children = child->children;
 
-	agent_child_signal(child, SIGKILL);
 	agent_loop_remove(children->loop, &child->source);
 	if (orphan) {
 		orphan->children = children;

@@ -55,5 +55,7 @@ int agent_child_signal(struct agent_child *child, int signal);
  * stays. exited() is not called any more, and the child may be freed at once.
  */
 void agent_child_drop(struct agent_child *child);
+/* The same without the signal, for a process that ends by itself. */
+void agent_child_leave(struct agent_child *child);
 
 #endif

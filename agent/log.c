@@ -10,6 +10,50 @@
 
 #define LINE_MAX_BYTES	1024
 #define LIMIT_PERIOD_MS 10000
+#define HELD_MAX_BYTES	16384
+
+static struct {
+	bool on;
+	size_t used;
+	unsigned int lost;
+	char text[HELD_MAX_BYTES];
+} held;
+
+static void write_out(const char *text, size_t len)
+{
+	ssize_t n = write(STDERR_FILENO, text, len);
+
+	(void)n; /* there is nowhere left to say that this failed */
+}
+
+static void put_line(const char *line, size_t len)
+{
+	if (!held.on) {
+		/* In one piece, so that lines of other processes do not mix with it. */
+		write_out(line, len);
+	} else if (len > sizeof(held.text) - held.used) {
+		held.lost++;
+	} else {
+		memcpy(held.text + held.used, line, len);
+		held.used += len;
+	}
+}
+
+void agent_log_hold(void)
+{
+	held.on = true;
+}
+
+void agent_log_release(void)
+{
+	held.on = false;
+	write_out(held.text, held.used);
+	held.used = 0;
+	if (held.lost)
+		agent_log(AGENT_LOG_WARNING, "%u lines did not fit into memory",
+			  held.lost);
+	held.lost = 0;
+}
 
 void agent_log(enum agent_log_level level, const char *fmt, ...)
 {
@@ -17,7 +61,6 @@ void agent_log(enum agent_log_level level, const char *fmt, ...)
 	int saved = errno;
 	size_t start, len;
 	va_list args;
-	ssize_t n;
 
 	line[0] = '\0';
 	if (getenv("JOURNAL_STREAM"))
@@ -34,9 +77,7 @@ void agent_log(enum agent_log_level level, const char *fmt, ...)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
 	line[len++] = '\n';
-	/* In one piece, so that lines of other processes do not mix with it. */
-	n = write(STDERR_FILENO, line, len);
-	(void)n; /* there is nowhere left to say that this failed */
+	put_line(line, len);
 	errno = saved;
 }
 

@@ -21,6 +21,13 @@ enum agent_log_level {
 void agent_log(enum agent_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * While held, lines are kept in memory, as many as fit: for when whoever reads them may
+ * be unable to. The release writes them, and says how many did not fit.
+ */
+void agent_log_hold(void);
+void agent_log_release(void);
+
 /* Of a message that anyone may cause at will: one line in ten seconds. */
 struct agent_log_limit {
 	deadline_t next;

@@ -14,7 +14,7 @@
 #define EXIT_USAGE 2
 
 static const char usage[] =
-	"usage: vmctl-agent [--listen ADDRESS] [--policy FILE]\n"
+	"usage: vmctl-agent [--listen ADDRESS] [--policy FILE] [--files-root DIR]\n"
 	"\n"
 	"Serves the host's vmctl from inside a guest.\n"
 	"\n"
@@ -22,6 +22,7 @@ static const char usage[] =
 	"                    let in, or unix:PATH for tests and debugging\n"
 	"  --policy FILE     which calls are let through; default, if it exists:\n"
 	"                    " AGENT_POLICY_FILE "\n"
+	"  --files-root DIR  let the host at files beneath DIR only (default: /)\n"
 	"  --root DIR        read /proc and /sys below DIR (for tests)\n"
 	"  --version         print the version and exit\n"
 	"  --help            print this and exit\n";
@@ -29,6 +30,7 @@ static const char usage[] =
 enum option_id {
 	OPTION_LISTEN = 256,
 	OPTION_POLICY,
+	OPTION_FILES_ROOT,
 	OPTION_ROOT,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -37,6 +39,7 @@ enum option_id {
 static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"policy", required_argument, NULL, OPTION_POLICY},
+	{"files-root", required_argument, NULL, OPTION_FILES_ROOT},
 	{"root", required_argument, NULL, OPTION_ROOT},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -58,6 +61,9 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 		case OPTION_POLICY:
 			options->policy = optarg;
 			options->policy_may_miss = false;
+			break;
+		case OPTION_FILES_ROOT:
+			options->files_root = optarg;
 			break;
 		case OPTION_ROOT:
 			options->root = optarg;

@@ -48,6 +48,14 @@ const struct verb verbs_all[] = {
 	 NULL},
 	{"module-status", module_status_main, "the guest's module and its counters",
 	 VERB_GUEST, NULL},
+	{"cp", cp_main, "copy files to a guest or from it", VERB_FILES, NULL},
+	{"df", df_main, "the guest's file systems, and how full they are", VERB_FILES,
+	 NULL},
+	{"freeze", freeze_main, "keep a guest's file systems as they are", VERB_FILES,
+	 NULL},
+	{"thaw", thaw_main, "let a guest write again", VERB_FILES, NULL},
+	{"trim", trim_main, "give free blocks of the guest back to the host",
+	 VERB_FILES, NULL},
 	{"nc", nc_main, "standard input and output joined to a guest's port",
 	 VERB_PORTS, NULL},
 	{"proxy", proxy_main, "TCP and Unix sockets of the host joined to guest ports",
@@ -66,6 +74,7 @@ static const struct {
 } groups[VERB_GROUPS] = {
 	[VERB_PLUG] = {"plug", "CPUs, memory and devices of a running VM"},
 	[VERB_GUEST] = {"guest", "what is in it, and how it does"},
+	[VERB_FILES] = {"files", "files of the guest, and its file systems"},
 	[VERB_PORTS] = {"ports", "connections to the guest's vsock ports"},
 	[VERB_HOST] = {"host", "the VMs of this host"},
 };

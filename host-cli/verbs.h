@@ -21,6 +21,11 @@ int suspend_main(int argc, char **argv);
 int time_main(int argc, char **argv);
 int hostname_main(int argc, char **argv);
 int ssh_keys_main(int argc, char **argv);
+int cp_main(int argc, char **argv);
+int df_main(int argc, char **argv);
+int freeze_main(int argc, char **argv);
+int thaw_main(int argc, char **argv);
+int trim_main(int argc, char **argv);
 int wait_main(int argc, char **argv);
 int nc_main(int argc, char **argv);
 int proxy_main(int argc, char **argv);
@@ -42,6 +47,7 @@ int unplug_mem_main(int argc, char **argv);
 enum verb_group {
 	VERB_PLUG,
 	VERB_GUEST,
+	VERB_FILES,
 	VERB_PORTS,
 	VERB_HOST,
 	VERB_GROUPS,

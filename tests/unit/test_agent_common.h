@@ -47,6 +47,8 @@ static const struct agent_service *const *test_services = agent_services;
 /* Room for its policy's path, and what is in it; or none. */
 static char *test_policy;
 static const char *test_policy_text;
+/* Below its directory, what files are beneath; or none. */
+static const char *test_files_root;
 
 struct answer {
 	struct ttrpc_header header;
@@ -150,7 +152,7 @@ static inline void agent_child(const struct fixture *f)
 {
 	struct agent_options options = {
 		.root = f->dir, .services = test_services, .policy = test_policy};
-	char address[100], path[PATH_MAX];
+	char address[100], path[PATH_MAX], files_root[PATH_MAX];
 	struct error err;
 	int fd, ret;
 
@@ -160,6 +162,10 @@ static inline void agent_child(const struct fixture *f)
 	close(fd);
 	/* What was open in the test is none of the agent's. */
 	closefrom(3);
+	if (test_files_root) {
+		path_of(f, test_files_root, files_root);
+		options.files_root = files_root;
+	}
 	snprintf(address, sizeof(address), "unix:%s", f->socket);
 	ret = agent_address_parse(address, &options.listen, &err);
 	if (!ret)

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "copy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+#define PROGRESS_MS 200
+
+deadline_t copy_deadline(const struct copy *c)
+{
+	return deadline_after_ms(c->options->timeout_ms);
+}
+
+char *copy_join(struct copy *c, const char *dir, const char *name)
+{
+	size_t len = strlen(dir);
+	char *path;
+
+	if (asprintf(&path, "%s%s%s", dir, len && dir[len - 1] != '/' ? "/" : "",
+		     name) >= 0)
+		return path;
+	report_fail(c->report, STATUS_FAILURE, "no memory");
+	return NULL;
+}
+
+static int stat_guest(struct copy *c, const char *path, bool follow,
+		      Vmctl__Agent__V1__StatFileResponse **stat, struct error *err)
+{
+	Vmctl__Agent__V1__StatFileRequest request =
+		VMCTL__AGENT__V1__STAT_FILE_REQUEST__INIT;
+	ProtobufCMessage *reply = NULL;
+	int ret;
+
+	*stat = NULL;
+	request.path.data = (uint8_t *)path;
+	request.path.len = strlen(path);
+	request.follow = follow;
+	ret = guest_rpc_call(&c->rpc, "StatFile", &request.base,
+			     &vmctl__agent__v1__stat_file_response__descriptor,
+			     copy_deadline(c), &reply, err);
+	if (ret)
+		return ret;
+	*stat = (Vmctl__Agent__V1__StatFileResponse *)reply;
+	if ((*stat)->stat)
+		return 0;
+	guest_rpc_free(reply);
+	*stat = NULL;
+	return error_set(err, -EPROTO, "an answer with nothing in it");
+}
+
+enum status copy_stat(struct copy *c, const char *path, bool follow,
+		      Vmctl__Agent__V1__StatFileResponse **stat)
+{
+	struct error err = {0};
+	int ret = stat_guest(c, path, follow, stat, &err);
+
+	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+}
+
+enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
+			     Vmctl__Agent__V1__StatFileResponse **stat)
+{
+	struct error err = {0};
+	int ret = stat_guest(c, path, follow, stat, &err);
+
+	if (ret == RPC_REFUSED && !strncmp(err.text, "NOT_FOUND", 9))
+		return STATUS_OK;
+	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+}
+
+void copy_progress_begin(struct copy *c, const char *name, uint64_t at, uint64_t size)
+{
+	c->name = name;
+	c->at = c->began_at = at;
+	c->size = size;
+	c->began = deadline_after_ms(0);
+	c->next = deadline_after_ms(PROGRESS_MS);
+	report_debug(c->report, "%s: %llu bytes%s", name, (unsigned long long)size,
+		     at ? ", some of which are there already" : "");
+}
+
+static void format_bytes(double bytes, char text[static 16])
+{
+	const char *unit = "BKMGTPE";
+
+	while (bytes >= 1000 && unit[1]) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(text, 16, bytes < 10 && *unit != 'B' ? "%.1f%c" : "%.0f%c", bytes,
+		 *unit);
+}
+
+void copy_progress(struct copy *c, uint64_t at)
+{
+	char name[48], done[16], rate[16], left[32] = "";
+	double seconds, speed;
+	size_t len = strlen(c->name);
+
+	c->bytes += at - c->at;
+	c->at = at;
+	if (deadline_left_ms(c->next))
+		return;
+	c->next = deadline_after_ms(PROGRESS_MS);
+	seconds = (double)(deadline_after_ms(0) - c->began) / 1e9;
+	speed = seconds > 0 ? (double)(at - c->began_at) / seconds : 0;
+	if (at < c->size && speed >= 1)
+		snprintf(left, sizeof(left), ", %.0f s left",
+			 (double)(c->size - at) / speed);
+	/* The end of a path says more than its beginning. */
+	text_copy(name, sizeof(name),
+		  c->name + (len < sizeof(name) ? 0 : len - sizeof(name) + 1), len);
+	format_bytes((double)at, done);
+	format_bytes(speed, rate);
+	report_progress(c->report, "%s %s %u%%, %s/s%s", name, done,
+			c->size ? (unsigned int)((double)at * 100 / (double)c->size)
+				: 0,
+			rate, left);
+}
+
+void copy_skip(struct copy *c, const char *name)
+{
+	c->skipped++;
+	report_warn(c->report, "%s is neither file, directory nor symlink: not copied",
+		    name);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "filesystem.h"
+#include "text.h"
+#include "verbs.h"
+
+struct df {
+	bool all;
+};
+
+static int set_all_types(void *into, const char *value, struct error *err)
+{
+	(void)value;
+	(void)err;
+	((struct df *)into)->all = true;
+	return 0;
+}
+
+static const struct option_spec specs[] = {
+	{"all-types", NULL, "those too that have no storage: tmpfs, proc, ...", 0,
+	 set_all_types},
+	{NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct options_syntax syntax = {
+	.verb = "df",
+	.operands = "VM",
+	.about = "Lists the guest's file systems and how much of them is used.",
+	.own = specs,
+	.min_args = 1,
+	.max_args = 1,
+};
+
+typedef Vmctl__Agent__V1__ListFilesystemsResponse Filesystem;
+
+static void print_text(const Filesystem *f, bool first)
+{
+	uint64_t used = f->total_bytes - f->free_bytes, of = used + f->available_bytes;
+	char source[64], type[32], where[1024];
+
+	if (first)
+		printf("%-20s %-8s %12s %12s %12s %5s  %s\n", "SOURCE", "TYPE", "KIB",
+		       "USED", "AVAILABLE", "USE", "MOUNTED ON");
+	text_copy(type, sizeof(type), f->type, strlen(f->type));
+	printf("%-20s %-8s %12llu %12llu %12llu %4llu%%  %s%s\n",
+	       filesystem_text(&f->source, source, sizeof(source)), type,
+	       (unsigned long long)f->total_bytes / 1024,
+	       (unsigned long long)used / 1024,
+	       (unsigned long long)f->available_bytes / 1024,
+	       of ? (unsigned long long)((double)used * 100 / (double)of) : 0,
+	       filesystem_text(&f->mountpoint, where, sizeof(where)),
+	       f->error ? " (usage not known)" : "");
+}
+
+static json_t *to_json(const Filesystem *f)
+{
+	char type[32];
+
+	text_copy(type, sizeof(type), f->type, strlen(f->type));
+	return json_pack("{s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:i}",
+			 "mountpoint", filesystem_json(&f->mountpoint), "source",
+			 filesystem_json(&f->source), "type", type, "read_only",
+			 f->read_only, "total_bytes", (json_int_t)f->total_bytes,
+			 "free_bytes", (json_int_t)f->free_bytes, "available_bytes",
+			 (json_int_t)f->available_bytes, "files", (json_int_t)f->files,
+			 "files_free", (json_int_t)f->files_free, "errno",
+			 (int)f->error);
+}
+
+static int list(struct rpc *rpc, void *into, deadline_t deadline, struct report *r,
+		struct error *err)
+{
+	Vmctl__Agent__V1__ListFilesystemsRequest request =
+		VMCTL__AGENT__V1__LIST_FILESYSTEMS_REQUEST__INIT;
+	struct rpc_stream stream = {0};
+	json_t *all = json_array();
+	ProtobufCMessage *message;
+	bool first = true;
+	int ret;
+
+	request.all = ((struct df *)into)->all;
+	report_set(r, "filesystems", all);
+	ret = guest_rpc_open(rpc, &stream, "ListFilesystems", &request.base,
+			     RPC_SERVER_SENDS, deadline, err);
+	while (!ret) {
+		ret = guest_rpc_next(
+			&stream,
+			&vmctl__agent__v1__list_filesystems_response__descriptor,
+			deadline, &message, err);
+		if (ret != 1)
+			break;
+		json_array_append_new(all, to_json((Filesystem *)message));
+		if (!r->options->json) {
+			report_step_end(r);
+			print_text((Filesystem *)message, first);
+		}
+		guest_rpc_free(message);
+		first = false;
+		ret = 0;
+	}
+	return ret;
+}
+
+int df_main(int argc, char **argv)
+{
+	struct df df = {0};
+
+	return filesystem_run(argc, argv, &syntax, &df, list);
+}

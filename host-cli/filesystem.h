@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs about a guest's file systems have in common. */
+#ifndef HOST_CLI_FILESYSTEM_H
+#define HOST_CLI_FILESYSTEM_H
+
+#include "guest_rpc.h"
+#include "vm.h"
+#include "vmctl/agent/v1/filesystem.pb-c.h"
+
+/* Bytes of the guest as a JSON string; what is not UTF-8 becomes '?'. */
+json_t *filesystem_json(const ProtobufCBinaryData *bytes);
+/* The same for a terminal. */
+const char *filesystem_text(const ProtobufCBinaryData *bytes, char *to, size_t size);
+
+/* The operands behind the VM as bytes, to be freed; reports that there is no memory. */
+ProtobufCBinaryData *filesystem_names(const struct options *options, size_t *n,
+				      struct report *r);
+
+/* One result, on stdout or in the JSON list "filesystems". done: "frozen", ... */
+void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResult *one,
+		       const char *done);
+
+/* With --dry-run: says it. Returns 0. */
+int filesystem_would(struct report *r, const char *what);
+
+/*
+ * Resolves the VM, opens its agent, and runs `what` with it. Returns the exit code.
+ * `what` returns a negative errno with err, of a call.
+ */
+int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
+		   void *into,
+		   int (*what)(struct rpc *rpc, void *into, deadline_t deadline,
+			       struct report *r, struct error *err));
+
+#endif

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vmctl cp, with an agent behind a hybrid vsock socket, and with a guest that lies. */
+#include "file_client.h"
+
+#include <poll.h>
+
+#include "../../host-cli/status.h"
+#include "../../host-cli/verbs.h"
+#include "run_verb.h"
+
+static char vm[128], guest_path[256], local[PATH_MAX];
+static pid_t door;
+
+static bool pass(int from, int to)
+{
+	char bytes[65536];
+	ssize_t n = read(from, bytes, sizeof(bytes));
+
+	return n > 0 && !io_write_full(to, bytes, (size_t)n, patience(), NULL);
+}
+
+/* One connection after the other: its CONNECT line, then bytes. */
+static void serve(const struct fixture *f, int client)
+{
+	int agent = dial(f);
+	struct pollfd p[] = {{.fd = client, .events = POLLIN},
+			     {.fd = agent, .events = POLLIN}};
+	char byte = 0;
+
+	while (byte != '\n' && read(client, &byte, 1) == 1)
+		;
+	send_bytes(client, "OK 1\n", 5);
+	while (poll(p, 2, -1) > 0)
+		if ((p[0].revents && !pass(client, agent)) ||
+		    (p[1].revents && !pass(agent, client)))
+			break;
+	close(agent);
+	close(client);
+}
+
+static int start_with(void **state)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	struct fixture *f;
+	int ret, fd;
+
+	test_files_root = ROOT;
+	ret = start_agent(state);
+	f = *state;
+	put_file(f, ROOT "/etc/hello", "hello from the guest");
+	put_file(f, "host/here", "hello from the host");
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/door", f->dir);
+	snprintf(vm, sizeof(vm), "unix:%s/door", f->dir);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	fflush(NULL);
+	door = fork();
+	while (!door)
+		serve(f, accept(fd, NULL, NULL));
+	close(fd);
+	return ret;
+}
+
+static int start(void **state)
+{
+	test_services = agent_services;
+	return start_with(state);
+}
+
+static int stop(void **state)
+{
+	kill(door, SIGKILL);
+	waitpid(door, NULL, 0);
+	return stop_agent(state);
+}
+
+static char *in_guest(const char *path)
+{
+	snprintf(guest_path, sizeof(guest_path), "%s:%s", vm, path);
+	return guest_path;
+}
+
+static char *on_host(const struct fixture *f, const char *name)
+{
+	path_of(f, name, local);
+	return local;
+}
+
+static void expect_text(const struct fixture *f, const char *name, const char *text)
+{
+	char is[256];
+
+	get_file(f, name, is, sizeof(is));
+	assert_string_equal(is, text);
+}
+
+static void a_file_goes_both_ways(void **state)
+{
+	struct output o = run(
+		cp_main, ARGS("cp", on_host(*state, "host/here"), in_guest("/etc")));
+
+	assert_int_equal(o.code, 0);
+	assert_string_equal(o.out, "");
+	assert_string_equal(o.err, "");
+	expect_text(*state, ROOT "/etc/here", "hello from the host");
+	o = run(cp_main,
+		ARGS("cp", in_guest("etc/hello"), on_host(*state, "host/there")));
+	assert_int_equal(o.code, 0);
+	expect_text(*state, "host/there", "hello from the guest");
+	assert_int_equal(count_names(*state, "host", "."), 0);
+}
+
+static void a_tree_goes_both_ways(void **state)
+{
+	char path[PATH_MAX], target[8];
+	struct output o;
+
+	put_file(*state, "host/tree/a/b", "b");
+	path_of(*state, "host/tree/link", path);
+	assert_int_equal(symlink("a/b", path), 0);
+	o = run(cp_main,
+		ARGS("cp", "--json", on_host(*state, "host/tree"), in_guest("/")));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "\"files\":1,\"directories\":2,\"symlinks\":1"));
+	expect_text(*state, ROOT "/tree/a/b", "b");
+	o = run(cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/back")));
+	assert_int_equal(o.code, 0);
+	expect_text(*state, "host/back/a/b", "b");
+	path_of(*state, "host/back/link", path);
+	assert_true(readlink(path, target, sizeof(target)) == 3);
+}
+
+static void a_dry_run_copies_nothing(void **state)
+{
+	struct output o =
+		run(cp_main, ARGS("cp", "--dry-run", on_host(*state, "host/here"),
+				  in_guest("/etc")));
+
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "/etc/here"));
+	assert_int_equal(count_names(*state, ROOT "/etc", ""), 1);
+}
+
+static void wrong_operands_are_said(void **state)
+{
+	struct output o = run(cp_main, ARGS("cp", "a", "b"));
+
+	(void)state;
+	assert_int_equal(o.code, STATUS_USAGE);
+	o = run(cp_main, ARGS("cp", "vm1:a", "vm2:b"));
+	assert_int_equal(o.code, STATUS_USAGE);
+	o = run(cp_main, ARGS("cp", "vm1:a", "b", "c"));
+	assert_int_equal(o.code, STATUS_USAGE);
+	o = run(cp_main, ARGS("cp", "./vm1:a", "./b:c"));
+	assert_int_equal(o.code, STATUS_USAGE);
+}
+
+static void a_partial_file_is_gone_on_with(void **state)
+{
+	char path[PATH_MAX];
+	struct output o;
+
+	put_file(*state, "host/.new.vmctl-partial", "hello");
+	path_of(*state, "host/.new.vmctl-partial", path);
+	assert_int_equal(chmod(path, 0600), 0);
+	o = run(cp_main, ARGS("cp", "--resume", "--json", in_guest("etc/hello"),
+			      on_host(*state, "host/new")));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "\"resumed_bytes\":5"));
+	expect_text(*state, "host/new", "hello from the guest");
+	put_file(*state, ROOT "/etc/.new.vmctl-partial", "hello from");
+	path_of(*state, ROOT "/etc/.new.vmctl-partial", path);
+	assert_int_equal(chmod(path, 0600), 0);
+	o = run(cp_main, ARGS("cp", "--resume", "--json", on_host(*state, "host/here"),
+			      in_guest("etc/new")));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "\"resumed_bytes\":10"));
+	expect_text(*state, ROOT "/etc/new", "hello from the host");
+	assert_int_equal(count_names(*state, "host", ".new"), 0);
+}
+
+/* A guest that lies: every path is a directory, which has what the tests say. */
+
+static const char *lies[2];
+static Vmctl__Agent__V1__FileType lie_types[2];
+
+static void lying_stat(struct agent_call *call, const ProtobufCMessage *request)
+{
+	Vmctl__Agent__V1__StatFileResponse response =
+		VMCTL__AGENT__V1__STAT_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
+	(void)request;
+	stat.type = VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY;
+	stat.mode = 06777;
+	response.stat = &stat;
+	agent_call_reply(call, &response.base);
+}
+
+static void lying_list(struct agent_call *call, const ProtobufCMessage *request)
+{
+	Vmctl__Agent__V1__ListDirectoryResponse response =
+		VMCTL__AGENT__V1__LIST_DIRECTORY_RESPONSE__INIT;
+	Vmctl__Agent__V1__DirectoryEntry entry[2], *list[2] = {&entry[0], &entry[1]};
+	Vmctl__Agent__V1__FileStat stat[2];
+
+	(void)request;
+	for (size_t i = 0; i < 2 && lies[i]; i++) {
+		vmctl__agent__v1__directory_entry__init(&entry[i]);
+		vmctl__agent__v1__file_stat__init(&stat[i]);
+		entry[i].name = bytes_of(lies[i]);
+		entry[i].stat = &stat[i];
+		stat[i].type = lie_types[i];
+		stat[i].mode = 0777;
+		stat[i].target = bytes_of("../../" OUTSIDE);
+		response.n_entries++;
+	}
+	response.entries = list;
+	agent_call_send(call, &response.base);
+	agent_call_finish(call);
+}
+
+static void lying_read(struct agent_call *call, const ProtobufCMessage *request)
+{
+	ReadResponse response = VMCTL__AGENT__V1__READ_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
+	(void)request;
+	stat.size = 1;
+	response.stat = &stat;
+	agent_call_send(call, &response.base);
+	response.stat = NULL;
+	response.data = bytes_of("more than one");
+	agent_call_send(call, &response.base);
+	agent_call_finish(call);
+}
+
+static const struct agent_method lying_methods[] = {
+	{.name = "StatFile",
+	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
+	 .response = &vmctl__agent__v1__stat_file_response__descriptor,
+	 .handle = lying_stat},
+	{.name = "ListDirectory",
+	 .kind = AGENT_SERVER_STREAM,
+	 .request = &vmctl__agent__v1__list_directory_request__descriptor,
+	 .response = &vmctl__agent__v1__list_directory_response__descriptor,
+	 .handle = lying_list},
+	{.name = "ReadFile",
+	 .kind = AGENT_SERVER_STREAM,
+	 .request = &vmctl__agent__v1__read_file_request__descriptor,
+	 .response = &vmctl__agent__v1__read_file_response__descriptor,
+	 .handle = lying_read},
+};
+
+static const struct agent_service lying_service = {
+	.name = SERVICE, .methods = lying_methods, .n_methods = 3};
+static const struct agent_service *const lying_services[] = {&lying_service, NULL};
+
+static int lie(void **state, const char *first, Vmctl__Agent__V1__FileType first_type,
+	       const char *second, Vmctl__Agent__V1__FileType second_type)
+{
+	int ret;
+
+	lies[0] = first;
+	lies[1] = second;
+	lie_types[0] = first_type;
+	lie_types[1] = second_type;
+	test_services = lying_services;
+	ret = start_with(state);
+	put_file(*state, OUTSIDE "/secret", "secret");
+	return ret;
+}
+
+#define DIRECTORY VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY
+#define REGULAR	  VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR
+#define SYMLINK	  VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_SYMLINK
+
+static int lie_dots(void **state)
+{
+	return lie(state, "..", DIRECTORY, NULL, DIRECTORY);
+}
+
+static int lie_slash(void **state)
+{
+	return lie(state, "../../" OUTSIDE "/new", REGULAR, NULL, REGULAR);
+}
+
+static int lie_link(void **state)
+{
+	return lie(state, "x", SYMLINK, "x", DIRECTORY);
+}
+
+static int lie_size(void **state)
+{
+	return lie(state, "x", REGULAR, NULL, REGULAR);
+}
+
+static int lie_depth(void **state)
+{
+	return lie(state, "d", DIRECTORY, NULL, DIRECTORY);
+}
+
+static void the_host_is_left_alone(void **state)
+{
+	struct output o = run(
+		cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/tree")));
+
+	assert_int_not_equal(o.code, 0);
+	assert_int_equal(count_names(*state, OUTSIDE, ""), 1);
+	assert_int_equal(count_names(*state, "host", ""), 2);
+	assert_true(count_names(*state, "host/tree", "") <= 1);
+	assert_int_equal(count_names(*state, "host/tree", "."), 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define lying(how)                                                                  \
+	{                                                                           \
+		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, stop, \
+			NULL                                                        \
+	}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_file_goes_both_ways),
+		test(a_tree_goes_both_ways),
+		test(a_dry_run_copies_nothing),
+		test(wrong_operands_are_said),
+		test(a_partial_file_is_gone_on_with),
+		lying(lie_dots),
+		lying(lie_slash),
+		lying(lie_link),
+		lying(lie_size),
+		lying(lie_depth),
+	};
+
+	return cmocka_run_group_tests_name("cp", tests, NULL, NULL);
+}
