@@ -293,7 +293,8 @@ static int fill_neighbor(struct rtnl_neigh *neigh, const struct net_neighbor *fr
 	rtnl_neigh_set_ifindex(neigh, index);
 	rtnl_neigh_set_dst(neigh, address);
 	nl_addr_put(address);
-	rtnl_neigh_set_state(neigh, from->state_bits ? from->state_bits : NUD_PERMANENT);
+	rtnl_neigh_set_state(neigh,
+			     from->state_bits ? from->state_bits : NUD_PERMANENT);
 	rtnl_neigh_set_flags(neigh, from->flags);
 	if (!*from->mac)
 		return 0;
