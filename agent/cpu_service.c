@@ -85,8 +85,9 @@ static void take_offline(const char *root, const struct guest_cpus *cpus, uint32
 	else if (result->error == ENOENT)
 		snprintf(text, sizeof(text), "CPU %u cannot be taken offline", cpu);
 	else
-		snprintf(text, sizeof(text), "writing 0 to " CPU_DIR "/cpu%u/online: %s",
-			 cpu, strerror(result->error));
+		snprintf(text, sizeof(text),
+			 "writing 0 to " CPU_DIR "/cpu%u/online: %s", cpu,
+			 strerror(result->error));
 	result->message = agent_answer_text(text);
 }
 

@@ -23,8 +23,9 @@ int guest_memory_block_size(const char *root, uint64_t *bytes, struct error *err
 	if (ret < 0)
 		return ret;
 	if (value <= 0)
-		return error_set(err, -ERANGE, "%s" MEMORY_DIR "/block_size_bytes: %lld",
-				 root, value);
+		return error_set(err, -ERANGE,
+				 "%s" MEMORY_DIR "/block_size_bytes: %lld", root,
+				 value);
 	*bytes = value;
 	return 0;
 }

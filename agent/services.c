@@ -2,12 +2,24 @@
 #include "service.h"
 
 #include "cpu_service.h"
+#include "event_service.h"
 #include "guest_agent.h"
+#include "kata.h"
 #include "memory_service.h"
+#include "metrics_service.h"
+#include "network_service.h"
+
+/* The service of vmctl, by the files that have methods of it. */
+#define GUEST_AGENT                                                            \
+	&guest_agent_service, &cpu_service, &memory_service, &network_service, \
+		&event_service, &metrics_service
 
 const struct agent_service *const agent_services[] = {
-	&guest_agent_service,
-	&cpu_service,
-	&memory_service,
+	GUEST_AGENT,
 	NULL,
+};
+
+const struct agent_service *const agent_services_kata[] = {
+	GUEST_AGENT,	       &kata_health_service,  &kata_guest_service,
+	&kata_sandbox_service, &kata_network_service, NULL,
 };
