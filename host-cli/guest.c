@@ -9,8 +9,6 @@
 #include "text.h"
 #include "vmctl/agent/v1/agent.pb-c.h"
 
-#define SERVICE "vmctl.agent.v1.GuestAgent"
-
 int guest_open(struct rpc *rpc, const struct endpoint *ep, deadline_t deadline,
 	       struct error *err)
 {
@@ -20,12 +18,11 @@ int guest_open(struct rpc *rpc, const struct endpoint *ep, deadline_t deadline,
 	return fd < 0 ? fd : 0;
 }
 
-/* Packs the request, calls, and unpacks the answer into a new message. */
-static int call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
-		const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,
-		deadline_t deadline, struct error *err)
+int guest_call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
+	       const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,
+	       deadline_t deadline, struct error *err)
 {
-	struct rpc_request r = {.service = SERVICE, .method = method};
+	struct rpc_request r = {.service = GUEST_AGENT_SERVICE, .method = method};
 	cleanup_free uint8_t *packed = NULL, *reply = NULL;
 	size_t reply_len = 0;
 	int ret;
@@ -89,7 +86,7 @@ int guest_ping(struct rpc *rpc, const void *payload, size_t len, deadline_t dead
 
 	request.payload.data = (uint8_t *)payload;
 	request.payload.len = len;
-	ret = call(rpc, "Ping", &request.base,
+	ret = guest_call(rpc, "Ping", &request.base,
 		   &vmctl__agent__v1__ping_response__descriptor, &m, deadline, err);
 	if (ret)
 		return ret;
@@ -114,7 +111,7 @@ int guest_info(struct rpc *rpc, struct guest_info *info, deadline_t deadline,
 		VMCTL__AGENT__V1__GET_GUEST_INFO_REQUEST__INIT;
 	Vmctl__Agent__V1__GetGuestInfoResponse *answer;
 	ProtobufCMessage *m = NULL;
-	int ret = call(rpc, "GetGuestInfo", &request.base,
+	int ret = guest_call(rpc, "GetGuestInfo", &request.base,
 		       &vmctl__agent__v1__get_guest_info_response__descriptor, &m,
 		       deadline, err);
 
@@ -177,7 +174,7 @@ int guest_online(struct rpc *rpc, const struct cpumask *which, struct guest_cpus
 		if (cpumask_has(which, cpu))
 			list[request.n_cpus++] = cpu;
 	request.cpus = list;
-	ret = call(rpc, "OnlineCpus", &request.base,
+	ret = guest_call(rpc, "OnlineCpus", &request.base,
 		   &vmctl__agent__v1__online_cpus_response__descriptor, &m, deadline,
 		   err);
 	if (ret)
