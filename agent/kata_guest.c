@@ -171,21 +171,20 @@ static int make_date_time(struct agent_answer *answer, const struct agent *agent
 
 static int reseed(const char *root, const ProtobufCBinaryData *data, struct error *err)
 {
-	cleanup_free struct rand_pool_info *info = NULL;
+	union {
+		struct rand_pool_info info;
+		uint8_t room[sizeof(struct rand_pool_info) + SEED_MAX];
+	} seed = {.info = {.entropy_count = (int)data->len * 8,
+			   .buf_size = (int)data->len}};
 	cleanup_close int fd = -1;
 	char path[PATH_MAX];
 
-	info = calloc(1, sizeof(*info) + data->len);
-	if (!info)
-		return error_set(err, -ENOMEM, "no memory for the seed");
 	snprintf(path, sizeof(path), "%s/dev/random", root);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return error_set(err, -errno, "open %s: %s", path, strerror(errno));
-	info->entropy_count = (int)data->len * 8;
-	info->buf_size = (int)data->len;
-	memcpy(info->buf, data->data, data->len);
-	if (ioctl(fd, RNDADDENTROPY, info) < 0 || ioctl(fd, RNDRESEEDCRNG, 0) < 0)
+	memcpy(seed.room + sizeof(seed.info), data->data, data->len);
+	if (ioctl(fd, RNDADDENTROPY, &seed) < 0 || ioctl(fd, RNDRESEEDCRNG, 0) < 0)
 		return error_set(err, -errno, "reseeding %s: %s", path,
 				 strerror(errno));
 	return 0;

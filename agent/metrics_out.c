@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics_out.h"
 
-#include <stdarg.h>
-
 static void begin(struct metrics_out *out, const char *name, const char *type,
 		  const char *suffix, const char *help)
 {
@@ -39,20 +37,16 @@ static void put_value(FILE *to, const char *value)
 	}
 }
 
-void metrics_sample(struct metrics_out *out, double value, ...)
+void metrics_put(struct metrics_out *out, double value, const char *const *labels)
 {
-	const char *name;
 	char before = '{';
-	va_list args;
 
 	fprintf(out->to, "%s%s", out->name, out->suffix);
-	va_start(args, value);
-	while ((name = va_arg(args, const char *))) {
-		fprintf(out->to, "%c%s=\"", before, name);
-		put_value(out->to, va_arg(args, const char *));
+	for (; *labels; labels += 2) {
+		fprintf(out->to, "%c%s=\"", before, labels[0]);
+		put_value(out->to, labels[1]);
 		putc('"', out->to);
 		before = ',';
 	}
-	va_end(args);
 	fprintf(out->to, "%s %.17g\n", before == ',' ? "}" : "", value);
 }

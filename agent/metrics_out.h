@@ -22,7 +22,8 @@ void metrics_counter(struct metrics_out *out, const char *name, const char *help
  * A sample of the family: names and values of its labels in turn, then NULL. Values
  * are escaped.
  */
-void metrics_sample(struct metrics_out *out, double value, ...)
-	__attribute__((sentinel));
+void metrics_put(struct metrics_out *out, double value, const char *const *labels);
+#define metrics_sample(out, value, ...) \
+	metrics_put(out, value, (const char *const[]){__VA_ARGS__})
 
 #endif

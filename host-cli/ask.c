@@ -61,7 +61,8 @@ void ask_report(struct report *r, const ProtobufCMessage *message)
 	json_t *object = message_json(message), *value;
 	const char *key;
 
-	json_object_foreach (object, key, value)
+	json_object_foreach (object, key, value) {
 		report_set(r, key, json_incref(value));
+	}
 	json_decref(object);
 }

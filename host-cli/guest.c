@@ -87,7 +87,8 @@ int guest_ping(struct rpc *rpc, const void *payload, size_t len, deadline_t dead
 	request.payload.data = (uint8_t *)payload;
 	request.payload.len = len;
 	ret = guest_call(rpc, "Ping", &request.base,
-		   &vmctl__agent__v1__ping_response__descriptor, &m, deadline, err);
+			 &vmctl__agent__v1__ping_response__descriptor, &m, deadline,
+			 err);
 	if (ret)
 		return ret;
 	answer = (Vmctl__Agent__V1__PingResponse *)m;
@@ -112,8 +113,8 @@ int guest_info(struct rpc *rpc, struct guest_info *info, deadline_t deadline,
 	Vmctl__Agent__V1__GetGuestInfoResponse *answer;
 	ProtobufCMessage *m = NULL;
 	int ret = guest_call(rpc, "GetGuestInfo", &request.base,
-		       &vmctl__agent__v1__get_guest_info_response__descriptor, &m,
-		       deadline, err);
+			     &vmctl__agent__v1__get_guest_info_response__descriptor, &m,
+			     deadline, err);
 
 	if (ret)
 		return ret;
@@ -175,8 +176,8 @@ int guest_online(struct rpc *rpc, const struct cpumask *which, struct guest_cpus
 			list[request.n_cpus++] = cpu;
 	request.cpus = list;
 	ret = guest_call(rpc, "OnlineCpus", &request.base,
-		   &vmctl__agent__v1__online_cpus_response__descriptor, &m, deadline,
-		   err);
+			 &vmctl__agent__v1__online_cpus_response__descriptor, &m,
+			 deadline, err);
 	if (ret)
 		return ret;
 	answer = (const Vmctl__Agent__V1__OnlineCpusResponse *)m;

@@ -30,7 +30,7 @@ static const void *values_of(const ProtobufCMessage *message,
 	const void *at = member(message, field);
 
 	if (field->label == PROTOBUF_C_LABEL_REPEATED)
-		memcpy(&at, at, sizeof(at));
+		return *(const void *const *)at;
 	return at;
 }
 
