@@ -34,6 +34,9 @@ int kata_load_module(const char *name, char *const *parameters, size_t n,
 	for (size_t i = 0; i < n; i++)
 		argv[3 + i] = parameters[i];
 	ret = posix_spawn(&pid, MODPROBE, NULL, NULL, (char *const *)argv, environ);
+	if (ret == ENOENT)
+		ret = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv,
+				   environ);
 	if (ret)
 		return error_set(err, -ret, MODPROBE ": %s", strerror(ret));
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

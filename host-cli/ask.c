@@ -3,6 +3,7 @@
 
 #include "message.h"
 #include "retry.h"
+#include "step.h"
 
 static enum status once(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 			ProtobufCMessage **answer, struct report *r)
@@ -43,8 +44,16 @@ enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r)
 {
-	enum status status = ask_agent_raw(ask, vm, deadline, answer, r);
+	enum status status = STATUS_OK;
 
+	*answer = NULL;
+	if (ask->changes && r->options->dry_run) {
+		step_would(r, ask->method);
+		if (!r->options->json)
+			step_print_would(r);
+		return status;
+	}
+	status = ask_agent_raw(ask, vm, deadline, answer, r);
 	if (*answer)
 		message_sanitize(*answer);
 	return status;

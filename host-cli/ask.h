@@ -16,8 +16,8 @@ struct ask {
 
 /*
  * Makes the call, as the report's step "agent". *answer is a new message, to be freed
- * with ask_free(), or NULL when that failed, which is reported. Its strings are
- * printable.
+ * with ask_free(), or NULL when that failed, which is reported, or with --dry-run for a
+ * call that changes something. Its strings are printable.
  */
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r);

@@ -83,11 +83,7 @@ static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t d
 	    take_list(c->online, &list, &request.n_cpus, r) != STATUS_OK)
 		return;
 	request.cpus = list;
-	if (r->options->dry_run) {
-		printf("%s: would bring CPU %s online\n", r->printable, c->online);
-		return;
-	}
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__OnlineCpusResponse *)m;
 	ask_report(r, m);
@@ -111,11 +107,7 @@ static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t d
 	if (take_list(c->offline, &list, &request.n_cpus, r) != STATUS_OK)
 		return;
 	request.cpus = list;
-	if (r->options->dry_run) {
-		printf("%s: would take CPU %s offline\n", r->printable, c->offline);
-		return;
-	}
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__OfflineCpusResponse *)m;
 	ask_report(r, m);
@@ -142,7 +134,7 @@ static void list(const struct vm *vm, deadline_t deadline, struct report *r)
 	const Vmctl__Agent__V1__ListCpusResponse *answer;
 	ProtobufCMessage *m;
 
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__ListCpusResponse *)m;
 	ask_report(r, m);

@@ -116,16 +116,10 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 			    "'%s' is no list of memory blocks, such as 32-39", text);
 		return;
 	}
-	if (r->options->dry_run) {
-		printf("%s: would %s block %s %s\n", r->printable,
-		       c->online ? "bring" : "take", text,
-		       c->online ? "online" : "offline");
-		return;
-	}
 	online.blocks = offline.blocks = list;
 	online.n_blocks = offline.n_blocks = n;
 	online.zone = c->zone;
-	if (ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK && m)
 		show_results((const Vmctl__Agent__V1__MemoryBlocksResponse *)m, r);
 	ask_free(m);
 }

@@ -234,10 +234,6 @@ static void send_change(const char *method, const ProtobufCMessage *request,
 	struct ask ask = {method, request, type, true};
 	ProtobufCMessage *m;
 
-	if (r->options->dry_run) {
-		printf("%s: would call %s\n", r->printable, method);
-		return;
-	}
 	ask_agent(&ask, vm, deadline, &m, r);
 	ask_free(m);
 }

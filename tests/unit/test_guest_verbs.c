@@ -136,7 +136,7 @@ static void cpus_are_listed_and_changed(void **state)
 	json_decref(r);
 	o = run(cpus_main, ARGS("cpus", vm, "--online", "1,3", "--dry-run"));
 	assert_int_equal(o.code, 0);
-	expect_words(&o, "would bring CPU 1,3 online");
+	expect_words(&o, "steps    OnlineCpus; nothing was changed\n");
 	o = run(cpus_main, ARGS("cpus", vm, "--online", "1,3"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "CPU 1: done\nCPU 3: done\n");
@@ -213,7 +213,7 @@ static void the_network_is_shown(void **state)
 	o = run(net_main,
 		ARGS("net", vm, "--interface", "lo", "--mtu", "1400", "--dry-run"));
 	assert_int_equal(o.code, 0);
-	expect_words(&o, "would call SetInterface");
+	expect_words(&o, "steps    SetInterface; nothing was changed\n");
 }
 
 static void events_begin_with_the_agents_start(void **state)
