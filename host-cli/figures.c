@@ -39,6 +39,9 @@ static bool parse(const char *line, struct figures_sample *s)
 	}
 	if (*line == '#' || *end != ' ')
 		return false;
+	/* strtod would go on to the next line. */
+	if (strchr(" \n", end[1]))
+		return false;
 	s->value = strtod(end + 1, &after);
 	return after > end + 1;
 }

@@ -105,7 +105,7 @@ static void print_traffic(const char *before, const char *now, double seconds)
 
 	while (figures_next(&at, &s)) {
 		if (s.name_len != strlen(NET_BYTES) ||
-		    memcmp(s.name, NET_BYTES, s.name_len) ||
+		    memcmp(s.name, NET_BYTES, s.name_len) || !s.labels ||
 		    !memmem(s.labels, s.labels_len, "receive", 7) ||
 		    !figures_label(&s, "interface", name, sizeof(name)))
 			continue;
