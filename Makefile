@@ -135,9 +135,12 @@ $(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+AGENT_LIBS := libsystemd libmd libnl-3.0 libnl-route-3.0 libnl-genl-3.0
+$(O)/agent/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-3.0)
+
 $(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson libmd)
 $(O)/vmctl: $(O)/host-cli/main.o $(O)/libhost-cli.a $(O)/libproto.a
-$(O)/vmctl-agent: LDLIBS_ALL = $(shell pkg-config --libs libsystemd libmd)
+$(O)/vmctl-agent: LDLIBS_ALL = $(shell pkg-config --libs $(AGENT_LIBS))
 $(O)/vmctl-agent: $(O)/agent/main.o $(O)/libagent.a $(O)/libproto.a
 $(O)/vsockd: LDLIBS_ALL = $(shell pkg-config --libs libseccomp)
 $(O)/vsockd: $(O)/transport/main.o $(O)/libtransport.a $(O)/libproto.a
@@ -148,12 +151,12 @@ $(PROGRAMS):
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
-		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp libsystemd libmd)
+		$(shell pkg-config --libs cmocka libprotobuf-c jansson libseccomp $(AGENT_LIBS))
 
 # The agent for other implementations' clients.
 $(O)/tests/interop/agent: $(O)/tests/interop/agent.o $(O)/libagent.a $(O)/libproto.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libprotobuf-c libsystemd libmd)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libprotobuf-c $(AGENT_LIBS))
 
 check-interop:
 	$(Q)tests/deps interop

@@ -99,6 +99,7 @@ static void stop(struct agent *agent, size_t n_services)
 
 	agent_manager_stop(&agent->manager);
 	agent_listener_stop(&agent->listener);
+	agent_listener_stop(&agent->kata_listener);
 	while ((session = TAILQ_FIRST(&agent->sessions)))
 		agent_session_destroy(session);
 	while (n_services--)
@@ -114,6 +115,13 @@ static void stop(struct agent *agent, size_t n_services)
 	agent_loop_free(&agent->loop);
 }
 
+static int listener_outcome(const struct agent_listener *listener, struct error *err)
+{
+	if (!listener->failed)
+		return 0;
+	return error_set(err, listener->error.code, "%s", listener->error.text);
+}
+
 int agent_run(const struct agent_options *options, struct error *err)
 {
 	struct agent agent = {.options = options, .signals.fd = -1};
@@ -126,7 +134,8 @@ int agent_run(const struct agent_options *options, struct error *err)
 		return ret;
 	agent_jobs_init(&agent.jobs, &agent.loop);
 	agent_children_init(&agent.children, &agent.loop);
-	agent_listener_init(&agent.listener, &agent);
+	agent_listener_init(&agent.listener, &agent, &options->listen);
+	agent_listener_init(&agent.kata_listener, &agent, &options->kata_listen);
 	ret = signals_start(&agent, err);
 	if (!ret)
 		ret = load_policy(&agent, err);
@@ -134,13 +143,16 @@ int agent_run(const struct agent_options *options, struct error *err)
 		ret = services_start(&agent, &n_services, err);
 	if (!ret)
 		ret = agent_listener_start(&agent.listener, err);
+	if (!ret && options->kata)
+		ret = agent_listener_start(&agent.kata_listener, err);
 	if (!ret) {
 		agent_manager_ready(&agent.manager, &agent.loop);
 		ret = agent_loop_run(&agent.loop, err);
 	}
-	if (!ret && agent.listener.failed)
-		ret = error_set(err, agent.listener.error.code, "%s",
-				agent.listener.error.text);
+	if (!ret)
+		ret = listener_outcome(&agent.listener, err);
+	if (!ret)
+		ret = listener_outcome(&agent.kata_listener, err);
 	stop(&agent, n_services);
 	return ret;
 }

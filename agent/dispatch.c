@@ -131,6 +131,7 @@ void agent_dispatch(struct agent_session *session, const struct ttrpc_header *he
 	ProtobufCMessage *envelope =
 		agent_decode(&ttrpc__request__descriptor, payload, header->length);
 
+	session->agent->figures.calls++;
 	if (!envelope) {
 		refuse(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
 		       "the message is no ttrpc.Request, or has too many fields");

@@ -99,7 +99,7 @@ int guest_cpu_read(const char *root, struct guest_cpus *cpus, struct error *err)
 	return ret;
 }
 
-int guest_cpu_online(const char *root, uint32_t cpu)
+static int set_online(const char *root, uint32_t cpu, const char *value)
 {
 	const struct timespec wait = {.tv_nsec = BUSY_WAIT_NS};
 	char path[sizeof(CPU_DIR) + 32], text[SYSFILE_MAX];
@@ -108,7 +108,7 @@ int guest_cpu_online(const char *root, uint32_t cpu)
 	snprintf(path, sizeof(path), CPU_DIR "/cpu%u/online", cpu);
 	/* EBUSY: the kernel has CPU hotplug switched off for a moment. */
 	for (int i = 0; i < BUSY_TRIES; i++) {
-		ret = sysfile_write(root, path, "1", NULL);
+		ret = sysfile_write(root, path, value, NULL);
 		if (ret != -EBUSY && ret != -EAGAIN)
 			break;
 		nanosleep(&wait, NULL);
@@ -118,5 +118,15 @@ int guest_cpu_online(const char *root, uint32_t cpu)
 	ret = sysfile_read(root, path, text, sizeof(text), NULL);
 	if (ret < 0)
 		return ret;
-	return text[0] == '1' ? 0 : -EIO;
+	return text[0] == value[0] ? 0 : -EIO;
+}
+
+int guest_cpu_online(const char *root, uint32_t cpu)
+{
+	return set_online(root, cpu, "1");
+}
+
+int guest_cpu_offline(const char *root, uint32_t cpu)
+{
+	return set_online(root, cpu, "0");
 }

@@ -42,5 +42,7 @@ int guest_cpu_read(const char *root, struct guest_cpus *cpus, struct error *err)
  * busy with another hotplug, tries again for 5 s.
  */
 int guest_cpu_online(const char *root, uint32_t cpu);
+/* Takes it offline, likewise. The kernel says -EBUSY of its last CPU too. */
+int guest_cpu_offline(const char *root, uint32_t cpu);
 
 #endif

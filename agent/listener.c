@@ -178,7 +178,7 @@ static void accept_ready(struct agent_source *source, uint32_t events)
 			pause_accepting(listener, errno);
 		return;
 	}
-	if (agent->options->listen.kind == AGENT_ADDRESS_VSOCK &&
+	if (listener->address->kind == AGENT_ADDRESS_VSOCK &&
 	    !agent_peer_is_host(&peer, len)) {
 		log_refused(listener, &peer);
 		return;
@@ -200,7 +200,7 @@ static void accept_ready(struct agent_source *source, uint32_t events)
 
 static int try_listen(struct agent_listener *listener, struct error *err)
 {
-	const struct agent_address *address = &listener->agent->options->listen;
+	const struct agent_address *address = listener->address;
 	struct agent_loop *loop = &listener->agent->loop;
 	bool is_unix = address->kind == AGENT_ADDRESS_UNIX;
 	int ret;
@@ -249,10 +249,12 @@ static void retry_fired(struct agent_timer *timer)
 	}
 }
 
-void agent_listener_init(struct agent_listener *listener, struct agent *agent)
+void agent_listener_init(struct agent_listener *listener, struct agent *agent,
+			 const struct agent_address *address)
 {
 	*listener = (struct agent_listener){
 		.agent = agent,
+		.address = address,
 		.source = {.fd = -1, .ready = accept_ready},
 		.retry = {.fire = retry_fired},
 	};
@@ -272,5 +274,5 @@ void agent_listener_stop(struct agent_listener *listener)
 	close(listener->source.fd);
 	listener->source.fd = -1;
 	if (listener->bound_unix)
-		unlink(listener->agent->options->listen.path);
+		unlink(listener->address->path);
 }

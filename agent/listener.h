@@ -42,6 +42,7 @@ bool agent_peer_is_host(const struct sockaddr_storage *peer, socklen_t len);
 
 struct agent_listener {
 	struct agent *agent;
+	const struct agent_address *address;
 	struct agent_source source; /* fd -1: not listening (yet) */
 	struct agent_timer retry;   /* the next try to listen, or the end of a pause */
 	bool said_waiting;
@@ -53,9 +54,11 @@ struct agent_listener {
 	struct agent_log_limit broken;
 };
 
-void agent_listener_init(struct agent_listener *listener, struct agent *agent);
+/* The address must outlive the listener. */
+void agent_listener_init(struct agent_listener *listener, struct agent *agent,
+			 const struct agent_address *address);
 /*
- * Listens at the options' address. A kernel that has no vsock (yet) is no error:
+ * Listens at its address. A kernel that has no vsock (yet) is no error:
  * it is asked again each second. An error that time does not mend is returned, or
  * ends the loop with listener->failed.
  */

@@ -15,6 +15,7 @@
 
 static const char usage[] =
 	"usage: vmctl-agent [--listen ADDRESS] [--policy FILE] [--files-root DIR]\n"
+	"                   [--kata[=ADDRESS]]\n"
 	"\n"
 	"Serves the host's vmctl from inside a guest.\n"
 	"\n"
@@ -23,6 +24,7 @@ static const char usage[] =
 	"  --policy FILE     which calls are let through; default, if it exists:\n"
 	"                    " AGENT_POLICY_FILE "\n"
 	"  --files-root DIR  let the host at files beneath DIR only (default: /)\n"
+	"  --kata            the calls of Kata Containers' agent too, on vsock:1024\n"
 	"  --root DIR        read /proc and /sys below DIR (for tests)\n"
 	"  --version         print the version and exit\n"
 	"  --help            print this and exit\n";
@@ -31,6 +33,7 @@ enum option_id {
 	OPTION_LISTEN = 256,
 	OPTION_POLICY,
 	OPTION_FILES_ROOT,
+	OPTION_KATA,
 	OPTION_ROOT,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -40,6 +43,7 @@ static const struct option long_options[] = {
 	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"policy", required_argument, NULL, OPTION_POLICY},
 	{"files-root", required_argument, NULL, OPTION_FILES_ROOT},
+	{"kata", optional_argument, NULL, OPTION_KATA},
 	{"root", required_argument, NULL, OPTION_ROOT},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -49,7 +53,7 @@ static const struct option long_options[] = {
 /* Returns -1 to go on, else the exit code. */
 static int parse_options(int argc, char **argv, struct agent_options *options)
 {
-	const char *listen = "vsock:220";
+	const char *listen = "vsock:220", *kata = "vsock:1024";
 	struct error err;
 	int c;
 
@@ -64,6 +68,12 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 			break;
 		case OPTION_FILES_ROOT:
 			options->files_root = optarg;
+			break;
+		case OPTION_KATA:
+			options->kata = true;
+			options->services = agent_services_kata;
+			if (optarg)
+				kata = optarg;
 			break;
 		case OPTION_ROOT:
 			options->root = optarg;
@@ -86,6 +96,10 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 	}
 	if (agent_address_parse(listen, &options->listen, &err) < 0) {
 		fprintf(stderr, "vmctl-agent: --listen: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	if (agent_address_parse(kata, &options->kata_listen, &err) < 0) {
+		fprintf(stderr, "vmctl-agent: --kata: %s\n", err.text);
 		return EXIT_USAGE;
 	}
 	return -1;

@@ -64,7 +64,8 @@ struct agent_service {
 	void (*stop)(struct agent *agent);
 };
 
-/* Of the agent, with a NULL behind the last. */
+/* Of the agent, with a NULL behind the last; and those with Kata's too. */
 extern const struct agent_service *const agent_services[];
+extern const struct agent_service *const agent_services_kata[];
 
 #endif

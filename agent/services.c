@@ -2,24 +2,34 @@
 #include "service.h"
 
 #include "clock.h"
+#include "cpu_service.h"
 #include "entropy.h"
+#include "event_service.h"
 #include "exec.h"
 #include "file_service.h"
 #include "filesystem_service.h"
 #include "guest_agent.h"
 #include "hostname.h"
+#include "kata.h"
+#include "memory_service.h"
+#include "metrics_service.h"
+#include "network_service.h"
 #include "power.h"
 #include "ssh_keys.h"
 
+/* The service of vmctl, by the files that have methods of it. */
+#define GUEST_AGENT                                                            \
+	&guest_agent_service, &cpu_service, &memory_service, &network_service, \
+		&file_service, &filesystem_service, &exec_service, &power_service, \
+		&clock_service, &hostname_service, &entropy_service, \
+		&ssh_keys_service, &event_service, &metrics_service
+
 const struct agent_service *const agent_services[] = {
-	&guest_agent_service, /* Ping, GetGuestInfo, OnlineCpus */
-	&exec_service,	      /* Exec */
-	&file_service,	      /* StatFile, ListDirectory, ReadFile, WriteFile, ... */
-	&filesystem_service,  /* ListFilesystems, freeze, thaw, trim */
-	&power_service,	      /* Shutdown, Reboot, Suspend */
-	&clock_service,	      /* GetTime, SetTime */
-	&hostname_service,    /* GetHostname, SetHostname */
-	&entropy_service,     /* AddEntropy */
-	&ssh_keys_service,    /* ListSshKeys, AddSshKeys, RemoveSshKeys */
+	GUEST_AGENT,
 	NULL,
+};
+
+const struct agent_service *const agent_services_kata[] = {
+	GUEST_AGENT,	       &kata_health_service,  &kata_guest_service,
+	&kata_sandbox_service, &kata_network_service, NULL,
 };

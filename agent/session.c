@@ -130,6 +130,7 @@ void agent_session_send_status(struct agent_session *session, uint32_t stream_id
 	Ttrpc__Status st = TTRPC__STATUS__INIT;
 	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
 
+	session->agent->figures.calls_failed++;
 	st.code = status;
 	st.message = (char *)text;
 	response.status = &st;
@@ -456,6 +457,7 @@ int agent_session_create(struct agent *agent, int fd)
 	}
 	TAILQ_INSERT_TAIL(&agent->sessions, session, link);
 	agent->n_sessions++;
+	agent->figures.connections++;
 	return 0;
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sysfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +51,47 @@ int sysfile_read(const char *root, const char *path, char *buf, size_t size,
 	}
 	buf[used] = '\0';
 	return used;
+}
+
+int sysfile_read_number(const char *root, const char *path, int base, long long *value,
+			struct error *err)
+{
+	char text[SYSFILE_MAX], *end;
+	int ret = sysfile_read(root, path, text, sizeof(text), err);
+
+	if (ret < 0)
+		return ret;
+	errno = 0;
+	*value = strtoll(text, &end, base);
+	if (errno || end == text || (*end && *end != '\n'))
+		return error_set(err, -EINVAL, "%s%s is no number", root, path);
+	return 0;
+}
+
+bool sysfile_exists(const char *root, const char *path)
+{
+	cleanup_close int fd = open_below(root, path, O_PATH, NULL);
+
+	return fd >= 0;
+}
+
+int sysfile_node(const char *root, const char *dir)
+{
+	char full[PATH_MAX];
+	int node = -1;
+	DIR *entries;
+
+	if ((size_t)snprintf(full, sizeof(full), "%s%s", root, dir) >= sizeof(full))
+		return -1;
+	entries = opendir(full);
+	if (!entries)
+		return -1;
+	for (struct dirent *e; node < 0 && (e = readdir(entries));)
+		if (!strncmp(e->d_name, "node", 4) && e->d_name[4] >= '0' &&
+		    e->d_name[4] <= '9')
+			node = (int)strtol(e->d_name + 4, NULL, 10);
+	closedir(entries);
+	return node;
 }
 
 int sysfile_write(const char *root, const char *path, const char *text,

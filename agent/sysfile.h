@@ -3,6 +3,7 @@
 #ifndef AGENT_SYSFILE_H
 #define AGENT_SYSFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
@@ -17,6 +18,17 @@
  */
 int sysfile_read(const char *root, const char *path, char *buf, size_t size,
 		 struct error *err);
+
+/*
+ * Reads a file that holds one number, decimal (or with base 16 hexadecimal) and
+ * nothing but a line's end behind it. -EINVAL for anything else.
+ */
+int sysfile_read_number(const char *root, const char *path, int base, long long *value,
+			struct error *err);
+
+bool sysfile_exists(const char *root, const char *path);
+/* N of the link `nodeN` in a device's directory, or -1. */
+int sysfile_node(const char *root, const char *dir);
 
 /* Writes text with one write(2), as sysfs wants it. */
 int sysfile_write(const char *root, const char *path, const char *text,

@@ -300,7 +300,7 @@ static enum status fail(struct run *run, int ret, const struct error *err)
 
 static int open_stream(struct run *run, struct error *err)
 {
-	struct rpc_request request = {GUEST_SERVICE, "Exec", NULL, 0};
+	struct rpc_request request = {GUEST_AGENT_SERVICE, "Exec", NULL, 0};
 	int ret = rpc_open(&run->stream, &run->rpc, &request, RPC_CLIENT_SENDS,
 			   DEADLINE_NEVER, run->deadline, err);
 

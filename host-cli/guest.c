@@ -22,7 +22,7 @@ int guest_call(struct rpc *rpc, const char *method, const ProtobufCMessage *requ
 	       const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,
 	       deadline_t deadline, struct error *err)
 {
-	struct rpc_request r = {.service = GUEST_SERVICE, .method = method};
+	struct rpc_request r = {.service = GUEST_AGENT_SERVICE, .method = method};
 	cleanup_free uint8_t *packed = NULL, *reply = NULL;
 	size_t reply_len = 0;
 	int ret;

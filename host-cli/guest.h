@@ -14,8 +14,8 @@
 #include "endpoint.h"
 #include "rpc.h"
 
-#define GUEST_AGENT_PORT 220
-#define GUEST_SERVICE	 "vmctl.agent.v1.GuestAgent"
+#define GUEST_AGENT_PORT    220
+#define GUEST_AGENT_SERVICE "vmctl.agent.v1.GuestAgent"
 
 struct guest_cpus {
 	struct cpumask possible, present, online;
@@ -36,8 +36,8 @@ int guest_open(struct rpc *rpc, const struct endpoint *ep, deadline_t deadline,
 	       struct error *err);
 
 /*
- * Any unary call: *answer is a new message of the type, to be freed with
- * protobuf_c_message_free_unpacked(). Errors as below.
+ * Any call: packs the request, and unpacks the answer into a new message, to be freed
+ * with protobuf_c_message_free_unpacked(). What it says is the guest's: message.h.
  */
 int guest_call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
 	       const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,

@@ -32,7 +32,7 @@ in_bash() { # in_bash LINE
 }
 
 @test "bash: verbs, options, VMs and files" {
-	expect 'nc' "$(in_bash 'vmctl n')"
+	expect 'net,nc' "$(in_bash 'vmctl n')"
 	expect 'stats,list' "$(in_bash 'vmctl vsock ')"
 	expect '--count' "$(in_bash 'vmctl ping --c')"
 	expect 'db,web1,web2' "$(in_bash 'vmctl ping ')"
@@ -61,7 +61,7 @@ in_bash() { # in_bash LINE
 	in_fish() { HOME=$PWD fish --no-config -c 'source $argv[1]; complete -C $argv[2]' \
 		"$scripts/vmctl.fish" "$1" | cut -f 1 | paste -sd,; }
 	fish --no-execute "$scripts/vmctl.fish"
-	expect 'nc' "$(in_fish 'vmctl n')"
+	expect 'nc,net' "$(in_fish 'vmctl n')"
 	expect '--count' "$(in_fish 'vmctl ping --c')"
 	expect 'db,web1,web2' "$(in_fish 'vmctl ping ')"
 	expect 'web1,db' "$(in_fish 'vmctl ping --vm web1,d')"
@@ -85,7 +85,7 @@ in_bash() { # in_bash LINE
 	in_zsh() { zsh -f ask "$scripts/_vmctl" "$1" | sed 's/:.*//' | paste -sd,; }
 	zsh -n "$scripts/_vmctl"
 	expect '#compdef vmctl' "$(head -n 1 "$scripts/_vmctl")"
-	expect 'nc' "$(in_zsh 'vmctl n')"
+	expect 'net,nc' "$(in_zsh 'vmctl n')"
 	expect '--count' "$(in_zsh 'vmctl ping --c')"
 	expect 'db,web1,web2' "$(in_zsh 'vmctl ping ')"
 	expect 'web1,db' "$(in_zsh 'vmctl ping --vm web1,d')"

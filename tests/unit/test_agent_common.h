@@ -339,6 +339,28 @@ static inline void expect_status(int fd, uint32_t stream_id, int status)
 	free_answer(&a);
 }
 
+/* The message of an answer that is well; to be freed with free_message(). */
+static inline void *take_message(int fd, uint32_t stream_id,
+				 const ProtobufCMessageDescriptor *type)
+{
+	struct answer a = take_answer(fd);
+	ProtobufCMessage *message;
+
+	assert_int_equal(a.header.stream_id, stream_id);
+	if (status_of(&a) != TTRPC_OK)
+		fail_msg("%s", a.response->status->message);
+	message = protobuf_c_message_unpack(type, NULL, a.response->payload.len,
+					    a.response->payload.data);
+	assert_non_null(message);
+	free_answer(&a);
+	return message;
+}
+
+static inline void free_message(void *message)
+{
+	protobuf_c_message_free_unpacked(message, NULL);
+}
+
 static inline void expect_pong(int fd, uint32_t stream_id, const char *text)
 {
 	Vmctl__Agent__V1__PingResponse *pong;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest-level calls of Kata Containers' agent (proto/kata), with its field numbers
+ * and its ways. Containers, processes and their streams are not served: what there is
+ * no method for is UNIMPLEMENTED, which Kata's runtimes bear.
+ */
+#ifndef AGENT_KATA_H
+#define AGENT_KATA_H
+
+#include "answer.h"
+#include "kata/agent.pb-c.h"
+#include "service.h"
+
+#define KATA_AGENT_SERVICE "grpc.AgentService"
+/* CopyFile writes beneath this, as Kata's does. */
+#define KATA_COPY_DIR "/run/kata-containers"
+
+extern const struct agent_service kata_health_service;	/* grpc.Health */
+extern const struct agent_service kata_guest_service;	/* CPUs, memory, clock, ... */
+extern const struct agent_service kata_sandbox_service; /* the sandbox, CopyFile */
+extern const struct agent_service kata_network_service; /* interfaces, routes */
+
+/* Sends the empty answer of most of these calls. */
+int kata_send_empty(struct agent_answer *answer, struct error *err);
+
+/* CopyFile, beneath root and KATA_COPY_DIR (kata_copy.c). */
+int kata_copy(const char *root, const Grpc__CopyFileRequest *request,
+	      struct error *err);
+
+/* Loads a kernel module with its parameters, through modprobe(8) (kata_module.c). */
+int kata_load_module(const char *name, char *const *parameters, size_t n,
+		     struct error *err);
+
+#endif

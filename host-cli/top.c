@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Drawn with two escape sequences, to the top left and to clear: no ncurses. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ask.h"
+#include "figures.h"
+#include "text.h"
+#include "tty.h"
+#include "verbs.h"
+#include "vmctl/agent/v1/metrics.pb-c.h"
+
+#define HOME_AND_CLEAR "\x1b[H\x1b[J"
+#define CPU_SECONDS    "vmctl_guest_cpu_seconds_total"
+#define NET_BYTES      "vmctl_guest_network_bytes_total"
+#define MIB	       1048576.0
+
+struct top {
+	int64_t interval_ms;
+	uint64_t count; /* screens; 0: for ever */
+};
+
+static int set_interval(void *into, const char *value, struct error *err)
+{
+	if (text_seconds(value, &((struct top *)into)->interval_ms))
+		return error_set(err, -EINVAL, "--interval %s: give seconds", value);
+	return 0;
+}
+
+static int set_count(void *into, const char *value, struct error *err)
+{
+	if (text_number(value, 1, UINT32_MAX, &((struct top *)into)->count))
+		return error_set(err, -EINVAL, "--count %s: give a number", value);
+	return 0;
+}
+
+static const struct option_spec specs[] = {
+	{"interval", "SECONDS", "between two screens (2)", 0, set_interval},
+	{"count", "N", "end after so many screens", 0, set_count},
+	{NULL, NULL, NULL, 0, NULL},
+};
+
+static const struct options_syntax syntax = {
+	.verb = "top",
+	.operands = "VM",
+	.about = "Shows how busy the guest is, again and again: CPUs, memory, pressure "
+		 "and\n"
+		 "network. With --json each screen is an object in a line of its own.",
+	.own = specs,
+	.min_args = 1,
+	.max_args = 1,
+	.timeout_help = "for each question to the agent (30)",
+	.one_vm = true,
+};
+
+/* Percent of the CPU time between two texts that went to a mode. */
+static double cpu_share(const char *before, const char *now, const char *label)
+{
+	double all = figures_sum(now, CPU_SECONDS, NULL) -
+		     figures_sum(before, CPU_SECONDS, NULL);
+
+	if (all <= 0)
+		return 0;
+	return 100 *
+	       (figures_sum(now, CPU_SECONDS, label) -
+		figures_sum(before, CPU_SECONDS, label)) /
+	       all;
+}
+
+static double value_of(const char *text, const char *sample)
+{
+	double value = 0;
+
+	figures_get(text, sample, &value);
+	return value;
+}
+
+static double memory_of(const char *text, const char *field)
+{
+	char sample[96];
+
+	snprintf(sample, sizeof(sample), "vmctl_guest_memory_bytes{field=\"%s\"}",
+		 field);
+	return value_of(text, sample);
+}
+
+static double pressure_of(const char *text, const char *resource)
+{
+	char sample[128];
+
+	snprintf(sample, sizeof(sample),
+		 "vmctl_guest_pressure_ratio{resource=\"%s\",tasks=\"some\"}",
+		 resource);
+	return 100 * value_of(text, sample);
+}
+
+static void print_traffic(const char *before, const char *now, double seconds)
+{
+	struct figures_sample s;
+	const char *at = now;
+	char name[32], sample[160];
+	double old_rx, old_tx, tx;
+
+	while (figures_next(&at, &s)) {
+		if (s.name_len != strlen(NET_BYTES) ||
+		    memcmp(s.name, NET_BYTES, s.name_len) || !s.labels ||
+		    !memmem(s.labels, s.labels_len, "receive", 7) ||
+		    !figures_label(&s, "interface", name, sizeof(name)))
+			continue;
+		snprintf(sample, sizeof(sample),
+			 NET_BYTES "{interface=\"%s\",direction=\"receive\"}", name);
+		if (!figures_get(before, sample, &old_rx))
+			old_rx = s.value;
+		snprintf(sample, sizeof(sample),
+			 NET_BYTES "{interface=\"%s\",direction=\"transmit\"}", name);
+		tx = value_of(now, sample);
+		if (!figures_get(before, sample, &old_tx))
+			old_tx = tx;
+		text_sanitize(name);
+		printf("net %-12s received %10.1f KiB/s, sent %10.1f KiB/s\n", name,
+		       (s.value - old_rx) / 1024 / seconds,
+		       (tx - old_tx) / 1024 / seconds);
+	}
+}
+
+static void print_screen(const char *before, const char *now, struct report *r)
+{
+	double seconds = value_of(now, "vmctl_guest_uptime_seconds") -
+			 value_of(before, "vmctl_guest_uptime_seconds");
+	double total = memory_of(now, "MemTotal");
+
+	if (tty_is(stdout))
+		fputs(HOME_AND_CLEAR, stdout);
+	printf("%s  up %.0f s  load %.2f %.2f %.2f\n", r->printable,
+	       value_of(now, "vmctl_guest_uptime_seconds"),
+	       value_of(now, "vmctl_guest_load{minutes=\"1\"}"),
+	       value_of(now, "vmctl_guest_load{minutes=\"5\"}"),
+	       value_of(now, "vmctl_guest_load{minutes=\"15\"}"));
+	printf("CPUs %.0f online of %.0f: %.1f%% user, %.1f%% system, %.1f%% idle, "
+	       "%.1f%% stolen\n",
+	       value_of(now, "vmctl_guest_cpus{state=\"online\"}"),
+	       value_of(now, "vmctl_guest_cpus{state=\"present\"}"),
+	       cpu_share(before, now, "mode=\"user\""),
+	       cpu_share(before, now, "mode=\"system\""),
+	       cpu_share(before, now, "mode=\"idle\""),
+	       cpu_share(before, now, "mode=\"steal\""));
+	printf("memory %.0f MiB, %.0f MiB available; swap %.0f MiB, %.0f MiB free\n",
+	       total / MIB, memory_of(now, "MemAvailable") / MIB,
+	       memory_of(now, "SwapTotal") / MIB, memory_of(now, "SwapFree") / MIB);
+	printf("pressure: CPU %.2f%%, memory %.2f%%, I/O %.2f%%\n",
+	       pressure_of(now, "cpu"), pressure_of(now, "memory"),
+	       pressure_of(now, "io"));
+	print_traffic(before, now, seconds > 0 ? seconds : 1);
+}
+
+static void print_json(const char *before, const char *now, struct report *r)
+{
+	json_t *object = json_pack(
+		"{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "vm", r->printable,
+		"uptime_s", value_of(now, "vmctl_guest_uptime_seconds"), "user_percent",
+		cpu_share(before, now, "mode=\"user\""), "system_percent",
+		cpu_share(before, now, "mode=\"system\""), "idle_percent",
+		cpu_share(before, now, "mode=\"idle\""), "memory_available_bytes",
+		memory_of(now, "MemAvailable"), "cpu_pressure_percent",
+		pressure_of(now, "cpu"), "memory_pressure_percent",
+		pressure_of(now, "memory"), "io_pressure_percent",
+		pressure_of(now, "io"));
+
+	if (!object)
+		return;
+	json_dumpf(object, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(object);
+}
+
+static Vmctl__Agent__V1__GetMetricsResponse *get(const struct vm *vm, struct report *r)
+{
+	Vmctl__Agent__V1__GetMetricsRequest request =
+		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
+	struct ask ask = {"GetMetrics", &request.base,
+			  &vmctl__agent__v1__get_metrics_response__descriptor, false};
+	ProtobufCMessage *m;
+
+	/* One step for all of them. */
+	r->steps = 0;
+	ask_agent_raw(&ask, vm, deadline_after_ms(r->options->timeout_ms), &m, r);
+	return (Vmctl__Agent__V1__GetMetricsResponse *)m;
+}
+
+static void run(const struct top *top, const struct vm *vm, struct report *r)
+{
+	Vmctl__Agent__V1__GetMetricsResponse *before = get(vm, r), *now;
+
+	for (uint64_t n = 0; before && (!top->count || n < top->count); n++) {
+		poll(NULL, 0, (int)top->interval_ms);
+		now = get(vm, r);
+		if (now && r->options->json)
+			print_json(before->text, now->text, r);
+		else if (now)
+			print_screen(before->text, now->text, r);
+		ask_free(before);
+		before = now;
+		/* Nobody reads it any more. */
+		if (fflush(stdout) || ferror(stdout))
+			break;
+	}
+	ask_free(before);
+}
+
+int top_main(int argc, char **argv)
+{
+	struct top top = {.interval_ms = 2000};
+	struct options options;
+	struct report r;
+	struct vm vm;
+	int ret = options_parse(argc, argv, &syntax, &options, &top);
+
+	if (ret)
+		return ret > 0 ? STATUS_OK : STATUS_USAGE;
+	report_begin(&r, &options, syntax.verb, options.args[0]);
+	r.json_to = stderr;
+	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK)
+		run(&top, &vm, &r);
+	return report_finish(&r);
+}
