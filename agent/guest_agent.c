@@ -113,6 +113,7 @@ static const struct agent_method methods[METHOD_COUNT] = {
 		{
 			.name = "Ping",
 			.request = &vmctl__agent__v1__ping_request__descriptor,
+			.response = &vmctl__agent__v1__ping_response__descriptor,
 			.handle = ping,
 		},
 	[METHOD_GET_GUEST_INFO] =
@@ -121,6 +122,8 @@ static const struct agent_method methods[METHOD_COUNT] = {
 			.request =
 				&vmctl__agent__v1__get_guest_info_request__descriptor,
 			.request_max = 4096,
+			.response =
+				&vmctl__agent__v1__get_guest_info_response__descriptor,
 			.handle = get_guest_info,
 		},
 	[METHOD_ONLINE_CPUS] =
@@ -129,6 +132,7 @@ static const struct agent_method methods[METHOD_COUNT] = {
 			.request = &vmctl__agent__v1__online_cpus_request__descriptor,
 			.request_max =
 				6 * GUEST_CPU_MAX, /* a tag and a varint for each */
+			.response = &vmctl__agent__v1__online_cpus_response__descriptor,
 			.changes = true,
 			.handle = online_cpus,
 			.cancel = online_cpus_cancel,

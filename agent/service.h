@@ -29,9 +29,11 @@ struct agent_method {
 	const char *name;
 	enum agent_method_kind kind;
 	bool changes; /* the guest: each call is logged, with what became of it */
-	/* What a message is decoded as, and how many bytes it may have (0: 4 MiB). */
+	/* What each message is decoded as, and how many bytes it may have (0: 4 MiB).
+	 */
 	const ProtobufCMessageDescriptor *request;
 	size_t request_max;
+	const ProtobufCMessageDescriptor *response;
 
 	/*
 	 * The call begins. It may be ended here, or later from the loop. The request

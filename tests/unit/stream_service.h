@@ -164,6 +164,7 @@ static const struct agent_method stream_methods[] = {
 	{
 		.name = "Hang",
 		.request = &vmctl__agent__v1__ping_request__descriptor,
+		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = silent,
 		.cancel = forget,
 	},
@@ -171,6 +172,7 @@ static const struct agent_method stream_methods[] = {
 		.name = "Count",
 		.kind = AGENT_SERVER_STREAM,
 		.request = &vmctl__agent__v1__online_cpus_request__descriptor,
+		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = count,
 		.room = count_on,
 		.cancel = forget,
@@ -181,6 +183,7 @@ static const struct agent_method stream_methods[] = {
 		.changes = true,
 		.request = &vmctl__agent__v1__ping_request__descriptor,
 		.request_max = 1u << 20,
+		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = sum_begin,
 		.message = sum_message,
 		.end = sum_end,
@@ -190,6 +193,7 @@ static const struct agent_method stream_methods[] = {
 		.name = "Echo",
 		.kind = AGENT_BIDI_STREAM,
 		.request = &vmctl__agent__v1__ping_request__descriptor,
+		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = echo_begin,
 		.message = echo_message,
 		.end = agent_call_finish,
@@ -199,6 +203,7 @@ static const struct agent_method stream_methods[] = {
 	{
 		.name = "Silent",
 		.request = &vmctl__agent__v1__ping_request__descriptor,
+		.response = &vmctl__agent__v1__ping_request__descriptor,
 		.handle = silent,
 	},
 };
