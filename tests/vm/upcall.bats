@@ -280,8 +280,8 @@ refused() { # refused ERROR ARGUMENTS...
 	guest 'echo Y >/sys/module/upcall/parameters/require_privileged_peer'
 	run client connect
 	expect 0 "$status"
-	# Somebody who may not read this tree.
-	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
+	# Somebody who may not read this tree, nor what else root has for itself.
+	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups env PATH=/usr/bin:/bin "$@"; }
 	chmod 711 "$VMCTL_RUN_DIR" "$VMCTL_RUN_DIR/guest"
 	chmod 666 "$(sock)"
 	run as_nobody python3 - "$(sock)" connect <"$here/upcall-client"
