@@ -113,12 +113,16 @@ guest_port() { # guest_port PORT SOCAT-ADDRESS
 	vmctl ping guest --count 1000000 --timeout 60 --json >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	pinging=$!
 	echo $pinging >"$BATS_TEST_TMPDIR/ping.pid"
-	sleep 1
+	goes_on() { [ "$(stat_of bytes from_guest)" -gt "$before" ]; }
+	before=$(stat_of bytes from_guest)
+	eventually goes_on
 	guest 'kill $(pidof vmctl-agent)'
 	eventually grep -q 'trying again' "$BATS_TEST_TMPDIR/err"
-	sleep 3
+	before=$(stat_of bytes from_guest)
+	eventually goes_on
 	kill -KILL "$(vsockd_worker)"
-	sleep 2
+	before=0 # the next one's
+	eventually goes_on
 	kill -0 $pinging # it has not failed
 	kill $pinging
 	wait $pinging || true

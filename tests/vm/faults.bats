@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What goes wrong while an operator works: a guest that is paused, a transport that
+# dies, a command that prints without end. $PAUSE_SECONDS and $OUTPUT_BYTES say how long
+# and how much.
+
+load common
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	boot
+	export SECONDS_PAUSED=${PAUSE_SECONDS:-10} BYTES=${OUTPUT_BYTES:-$((64 << 20))}
+}
+teardown_file() { halt; }
+teardown() { vm check guest; }
+setup() { cd "$BATS_TEST_TMPDIR"; }
+
+# KiB of memory that the agent had at most.
+most() { guest 'sed -n "s/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof -s vmctl-agent)/status' | tr -d '\r'; }
+
+@test "a guest that is paused: who has time goes on, who has not is told" {
+	qmp stop
+	run vmctl ping guest --timeout 1
+	expect 11 "$status"
+	run vmctl exec guest --timeout 1 -- true </dev/null
+	expect 124 "$status"
+	timeout 600 vmctl exec guest -- echo still here </dev/null >out 3>&- &
+	waiting=$!
+	sleep "$SECONDS_PAUSED" # it is what this is about
+	kill -0 $waiting
+	qmp cont
+	wait $waiting
+	expect 'still here' "$(cat out)"
+	vmctl ping guest
+}
+
+@test "a command that is under way when its guest is paused goes on" {
+	vmctl exec guest -- sh -c 'echo begun; read line; echo "$line"' <<<later >out 3>&- &
+	waiting=$!
+	eventually grep -q begun out
+	qmp stop
+	run vmctl ping guest --timeout 1
+	expect 11 "$status"
+	qmp cont
+	wait $waiting
+	expect 'begun later' "$(xargs <out)"
+}
+
+@test "the transport dies under a command and a copy: both say so, and nothing is left" {
+	head -c 256M /dev/zero >big
+	vmctl exec guest -- sh -c 'echo begun; sleep 100000' </dev/null >out 2>err 3>&- &
+	command=$!
+	eventually grep -q begun out
+	guest 'mkdir -p /tmp/f'
+	vmctl cp big guest:/tmp/f/big 2>copied 3>&- &
+	copy=$!
+	copies() { guest 'ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q "/tmp/f/"'; }
+	eventually copies
+	kill -KILL "$(vsockd_worker)"
+	status=0
+	wait $command || status=$?
+	expect 125 "$status"
+	expect_match 'the connection broke' "$(cat err)"
+	status=0
+	wait $copy || status=$?
+	[ "$status" -ne 0 ]
+	expect_match 'big' "$(cat copied)"
+	eventually vmctl ping guest
+	empty() { [ -z "$(guest 'ls -A /tmp/f')" ]; }
+	eventually empty
+	ended() { ! guest 'grep -q "[s]leep.100000" /proc/[0-9]*/cmdline'; }
+	eventually ended
+}
+
+@test "a command that prints very much: all of it comes, and the agent stays small" {
+	most_before=$(most)
+	expect "$BYTES" "$(timeout 1200 vmctl exec guest -- head -c "$BYTES" /dev/zero </dev/null | wc -c)"
+	after=$(most)
+	figures "an exec of $BYTES bytes: the agent had at most $most_before KiB before, $after KiB after"
+	[ "$after" -lt $((most_before + 2048)) ]
+}
+
+@test "the agent is small when nobody asks it, and answers soon after its start" {
+	began=$(date +%s%N)
+	guest 'kill $(pidof vmctl-agent)'
+	vmctl wait guest --for agent
+	figures "agent: $((($(date +%s%N) - began) / 1000000)) ms from the end of one to the first answer of the next"
+	vmctl ping guest
+	pss=$(guest 'sed -n "s/^Pss:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof vmctl-agent)/smaps_rollup' | tr -d '\r')
+	figures "agent: $pss KiB (PSS) idle"
+	[ "$VM_KERNEL" = debug ] || [ "$pss" -lt 3072 ]
+}
