@@ -141,6 +141,51 @@ static bool is_let_in(const struct fixture *f)
 	return in;
 }
 
+/* Calls of each kind on connections that come and go: some at once, some by a child. */
+static void call_often(const struct fixture *f, size_t calls)
+{
+	const size_t at_once = 100, a_connection = 1000;
+	struct answer a;
+	int fd = -1;
+
+	for (size_t n = 0; n < calls; n += at_once) {
+		if (n % a_connection == 0) {
+			close(fd);
+			fd = dial(f);
+		}
+		for (size_t i = 0; i < at_once; i++) {
+			uint32_t id = (uint32_t)((n % a_connection + i) * 2 + 1);
+
+			if (i)
+				send_ping(fd, id, "hello");
+			else
+				send_call(fd, id, SERVICE, "ListCpus", NULL, 0);
+		}
+		for (size_t i = 0; i < at_once; i++) {
+			a = take_answer(fd);
+			assert_int_equal(status_of(&a), TTRPC_OK);
+			free_answer(&a);
+		}
+	}
+	close(fd);
+}
+
+static void a_hundred_thousand_calls_leave_it_as_it_was(void **state)
+{
+	size_t before, fds;
+
+	call_often(*state, 10000);
+	wait_until(count_fds(*state) == IDLE_FDS);
+	fds = count_fds(*state);
+	before = status_kib(*state, "RssAnon:");
+	call_often(*state, 100000);
+	wait_until(count_fds(*state) == fds);
+#ifndef __SANITIZE_ADDRESS__
+	/* A byte that is kept of each call would be 98 KiB. */
+	assert_in_range(status_kib(*state, "RssAnon:"), 0, before + 64);
+#endif
+}
+
 static void connections_above_the_limit_are_closed_and_the_others_stay(void **state)
 {
 	int fds[AGENT_SESSIONS_MAX], extra;
@@ -296,6 +341,7 @@ int main(void)
 		test(a_client_that_never_reads_is_held_back),
 		test(what_was_held_back_is_answered_when_the_client_reads),
 		test(a_thousand_connections_leak_no_descriptor),
+		test(a_hundred_thousand_calls_leave_it_as_it_was),
 		test(connections_above_the_limit_are_closed_and_the_others_stay),
 		test(out_of_descriptors_the_agent_serves_on),
 		test(random_bytes_never_end_the_agent),

@@ -63,7 +63,7 @@ sleeps_no_more() { ! sleeps; }
 
 @test "exec: a reader that is slow holds the command back" {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
-	vmctl exec guest -- sh -c 'head -c 64M /dev/zero; echo done >/tmp/done' \
+	vmctl exec guest -- sh -c 'head -c 67108864 /dev/zero; echo done >/tmp/done' \
 		</dev/null >"$BATS_TEST_TMPDIR/pipe" 3>&- &
 	exec 9<"$BATS_TEST_TMPDIR/pipe"
 	head -c 1M <&9 | wc -c

@@ -13,10 +13,10 @@ setup_file() {
 }
 teardown_file() { halt; }
 teardown() { vm check guest; }
-setup() { cd "$BATS_TEST_TMPDIR"; }
+setup() { cd "$BATS_TEST_TMPDIR" || return; }
 
 # KiB of memory that the agent had at most.
-most() { guest 'sed -n "s/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof -s vmctl-agent)/status' | tr -d '\r'; }
+most() { guest 'sed -n "s/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof vmctl-agent)/status' | tr -d '\r'; }
 
 @test "a guest that is paused: who has time goes on, who has not is told" {
 	qmp stop
