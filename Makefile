@@ -71,7 +71,7 @@ help:
 	@echo 'fuzz         every fuzzer, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
-	@echo 'check-interop       containerd'"'"'s ttrpc client against the agent'
+	@echo 'check-interop       the Go and the Rust ttrpc clients against the agent'
 	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
 	@echo 'soak-vsock          1 GiB each way, in writes of all sizes, on each of $(KERNELS)'
