@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "registry.h"
+#include "text.h"
+
+#define STOPPED_WAIT_MS 500
 
 static enum status fail_timeout(const struct error *err, struct report *r)
 {
@@ -125,6 +128,51 @@ enum status vm_fail_agent(int ret, const struct error *err, struct report *r)
 	}
 }
 
+/*
+ * Whether QEMU says that the machine does not run, as after QMP's stop, and in which
+ * word. A QEMU that is busy with somebody else, or none, is no reason to wait.
+ */
+static bool is_stopped(const struct vm *vm, char word[static 32])
+{
+	deadline_t deadline = deadline_after_ms(STOPPED_WAIT_MS);
+	struct error err = {0};
+	json_t *status = NULL;
+	bool stopped = false;
+	struct qmp q;
+
+	if (!*vm->qmp)
+		return false;
+	if (!qmp_open(&q, vm->qmp, deadline, &err) &&
+	    !qmp_execute(&q, "query-status", NULL, deadline, &status, &err)) {
+		const char *s = json_string_value(json_object_get(status, "status"));
+
+		stopped = s && json_is_false(json_object_get(status, "running"));
+		if (stopped)
+			text_copy(word, 32, s, strlen(s));
+	}
+	json_decref(status);
+	qmp_close(&q);
+	return stopped;
+}
+
+/* Nobody listens in the guest; the words say what that usually means. */
+static enum status fail_refused(const struct vm *vm, enum status status, unsigned port,
+				const char *who, const char *what_to_do,
+				struct report *r)
+{
+	char word[32];
+
+	if (is_stopped(vm, word))
+		report_fail(r, status,
+			    "the machine does not run (QEMU: %s), so port %u does not "
+			    "answer; let it go on, as with QMP's cont",
+			    word, port);
+	else
+		report_fail(r, status, "the guest has no %s (port %u refused); %s", who,
+			    port, what_to_do);
+	return report_may_repeat(r, status);
+}
+
 enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadline,
 			  struct report *r)
 {
@@ -135,11 +183,8 @@ enum status vm_open_agent(const struct vm *vm, struct rpc *rpc, deadline_t deadl
 		return STATUS_OK;
 	if (ret != -ECONNRESET)
 		return vm_fail_dial(vm, ret, &err, r);
-	report_fail(r, STATUS_NO_AGENT,
-		    "the guest has no agent (port %u refused); start vmctl-agent in "
-		    "the guest",
-		    GUEST_AGENT_PORT);
-	return report_may_repeat(r, STATUS_NO_AGENT);
+	return fail_refused(vm, STATUS_NO_AGENT, GUEST_AGENT_PORT, "agent",
+			    "start vmctl-agent in the guest", r);
 }
 
 enum status vm_fail_module(int ret, const struct error *err, struct report *r)
@@ -165,11 +210,8 @@ enum status vm_open_module(const struct vm *vm, struct upcall *u, deadline_t dea
 	case 0:
 		return STATUS_OK;
 	case -ECONNRESET:
-		report_fail(r, STATUS_NO_MODULE,
-			    "the guest has no upcall module (port %u refused); install "
-			    "upcall in the guest",
-			    UPCALL_PORT);
-		return report_may_repeat(r, STATUS_NO_MODULE);
+		return fail_refused(vm, STATUS_NO_MODULE, UPCALL_PORT, "upcall module",
+				    "install upcall in the guest", r);
 	case -EPROTO:
 		return vm_fail_module(ret, &err, r);
 	default:

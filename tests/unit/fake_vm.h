@@ -34,6 +34,7 @@
 struct fake_vm {
 	/* How it misbehaves; set before fake_start(). */
 	bool no_qmp, no_vsock, no_module, no_agent;
+	bool paused;		 /* says QEMU; set no_agent with it */
 	bool no_extensions;	 /* as Dragonball's guest kernel */
 	int add_ret, del_ret;	 /* what ADD_CPU and DEL_CPU* answer */
 	bool mute_add;		 /* ADD_CPU is read and never answered */
@@ -150,6 +151,9 @@ static json_t *fake_command(struct fake_vm *vm, const char *name,
 
 	if (!strcmp(name, "qmp_capabilities"))
 		return json_object();
+	if (!strcmp(name, "query-status"))
+		return json_pack("{s:b, s:s}", "running", !vm->paused, "status",
+				 vm->paused ? "paused" : "running");
 	if (!strcmp(name, "query-hotpluggable-cpus"))
 		return fake_slots(vm);
 	if (!strcmp(name, "query-cpus-fast"))

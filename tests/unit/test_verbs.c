@@ -68,6 +68,20 @@ static void ping_fails_where_the_agent_is_not_or_babbles(void **state)
 	check_failure(&o, 7, "agent does not answer");
 }
 
+static void a_machine_that_is_paused_is_said_to_be(void **state)
+{
+	struct fake_vm vm = {.paused = true, .no_agent = true, .no_module = true};
+	struct output o;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(ping_main, ARGS("ping", "vm1", "--timeout", "0.5"));
+	check_failure(&o, 7, "the machine does not run (QEMU: paused), so port 220");
+	o = run(devices_main, ARGS("devices", "vm1", "--timeout", "0.5"));
+	check_failure(&o, 6, "the machine does not run (QEMU: paused), so port 219");
+	fake_stop(&vm);
+}
+
 static void list_shows_a_vm_with_what_answers(void **state)
 {
 	struct fake_vm vm = {0};
@@ -265,6 +279,7 @@ int main(void)
 			info_prints_what_the_agent_says_and_nothing_else_of_it),
 		cmocka_unit_test(ping_counts_its_round_trips),
 		cmocka_unit_test(ping_fails_where_the_agent_is_not_or_babbles),
+		cmocka_unit_test(a_machine_that_is_paused_is_said_to_be),
 		cmocka_unit_test(list_shows_a_vm_with_what_answers),
 		cmocka_unit_test(list_does_not_fail_for_a_vm_that_is_down),
 		cmocka_unit_test(qemu_args_are_one_word_a_line),
