@@ -16,13 +16,14 @@
 #include "network_service.h"
 #include "power.h"
 #include "ssh_keys.h"
+#include "traffic_service.h"
 
 /* The service of vmctl, by the files that have methods of it. */
 #define GUEST_AGENT                                                                \
 	&guest_agent_service, &cpu_service, &memory_service, &network_service,     \
 		&file_service, &filesystem_service, &exec_service, &power_service, \
 		&clock_service, &hostname_service, &entropy_service,               \
-		&ssh_keys_service, &event_service, &metrics_service
+		&ssh_keys_service, &event_service, &metrics_service, &traffic_service
 
 const struct agent_service *const agent_services[] = {
 	GUEST_AGENT,

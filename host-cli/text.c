@@ -88,6 +88,27 @@ int text_mebibytes(const char *s, uint64_t *mib)
 	return 0;
 }
 
+int text_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *bytes)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	int shift = 0;
+	uint64_t v;
+
+	if (take_number(&s, max, &v))
+		return -EINVAL;
+	if (*s) {
+		unit = strchr(units, *s);
+		if (!unit || s[1])
+			return -EINVAL;
+		shift = 10 * (int)(unit - units + 1);
+	}
+	if (v > max >> shift || v << shift < min)
+		return -EINVAL;
+	*bytes = v << shift;
+	return 0;
+}
+
 static int append(uint32_t *list, size_t size, size_t *count, uint32_t value)
 {
 	size_t i;

@@ -30,6 +30,12 @@ int text_seconds(const char *s, int64_t *ms);
 int text_mebibytes(const char *s, uint64_t *mib);
 
 /*
+ * "4096", "64K", "64M", "2G", "1T" as bytes, from min to max, of which the latter is no
+ * more than a signed 64-bit number; or -EINVAL.
+ */
+int text_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *bytes);
+
+/*
  * A list of numbers and ranges ("1,3-5") of at most `max` each. Fills list with
  * at most size numbers in the order given and *count with how many. -EINVAL for
  * what is no list, -EEXIST for a number twice, -E2BIG for too many.

@@ -36,6 +36,8 @@ const struct verb verbs_all[] = {
 	 NULL},
 	{"wait", wait_main, "wait until a guest answers", VERB_GUEST, NULL},
 	{"ping", ping_main, "round trips to the guest's agent", VERB_GUEST, NULL},
+	{"bench", bench_main, "how fast a guest's agent answers, and bytes go",
+	 VERB_GUEST, NULL},
 	{"info", info_main, "what the guest is and has", VERB_GUEST, NULL},
 	{"exec", exec_main, "run a command in the guest", VERB_GUEST, NULL},
 	{"shell", shell_main, "a login shell in the guest", VERB_GUEST, NULL},

@@ -12,6 +12,7 @@
 int hotplug_cpu_main(int argc, char **argv);
 int unplug_cpu_main(int argc, char **argv);
 int ping_main(int argc, char **argv);
+int bench_main(int argc, char **argv);
 int info_main(int argc, char **argv);
 int exec_main(int argc, char **argv);
 int shell_main(int argc, char **argv);

@@ -84,6 +84,28 @@ static void a_bare_size_is_in_mebibytes(void **state)
 		assert_int_equal(text_mebibytes(bad[i], &mib), -EINVAL);
 }
 
+static void a_size_in_bytes_has_limits(void **state)
+{
+	static const char *const bad[] = {
+		"",   "K",  "0",    "1KB", "1k",
+		"-1", "1 ", "1025", "2K",  "18014398509481985K"};
+	uint64_t bytes;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(text_bytes("1000", 1, 1024, &bytes), 0);
+	assert_int_equal(bytes, 1000);
+	assert_int_equal(text_bytes("1K", 1, 1024, &bytes), 0);
+	assert_int_equal(bytes, 1024);
+	assert_int_equal(text_bytes("3T", 0, INT64_MAX, &bytes), 0);
+	assert_true(bytes == 3ull << 40);
+	assert_int_equal(text_bytes("8388608T", 0, INT64_MAX, &bytes), -EINVAL);
+	assert_int_equal(text_bytes("0", 0, 10, &bytes), 0);
+	assert_int_equal(bytes, 0);
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(text_bytes(bad[i], 1, 1024, &bytes), -EINVAL);
+}
+
 static void a_list_holds_numbers_and_ranges_once_each(void **state)
 {
 	static const char *const bad[] = {"",	  ",",	 "1,", ",1",
@@ -155,6 +177,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_decimal_and_in_range),
 		cmocka_unit_test(seconds_may_have_a_fraction),
 		cmocka_unit_test(a_bare_size_is_in_mebibytes),
+		cmocka_unit_test(a_size_in_bytes_has_limits),
 		cmocka_unit_test(a_list_holds_numbers_and_ranges_once_each),
 		cmocka_unit_test(a_quoted_word_is_one_word_to_a_shell),
 		cmocka_unit_test(a_cpu_set_prints_as_ranges),
