@@ -69,6 +69,7 @@ help:
 	@echo 'build        vmctl, vsockd, vmctl-agent     module  upcall.ko for $(KERNELS)'
 	@echo 'unit vm      unit test programs, test guests (built, not run)'
 	@echo 'fuzz         every fuzzer, FUZZ_SECONDS ($(FUZZ_SECONDS)) each'
+	@echo 'check-agent         the agent and vmctl, on each of $(KERNELS)'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
 	@echo 'check-interop       the Go and the Rust ttrpc clients against the agent'
@@ -90,6 +91,9 @@ vm: $(foreach k,$(KERNELS),$(O)/vm/initramfs-$(k).img)
 
 lint:
 	$(Q)tests/lint
+
+check-agent: deps vm build
+	$(Q)tests/check $(addprefix agent-,$(KERNELS))
 
 check-kernels check-kernel-debug: deps
 	$(Q)tests/$@
