@@ -365,8 +365,11 @@ static int plug_all(struct target *targets, u32 count, struct report *report)
 	if (!ret)
 		return 0;
 	/* The half-done one: present, and perhaps even online by now. */
-	if (targets[i].cpu != NO_CPU && unplug_one(&targets[i], report))
+	if (targets[i].cpu != NO_CPU && unplug_one(&targets[i], report)) {
 		report->stuck++;
+		entry = entry_of(&targets[i]);
+		plugged_keep(&entry, 1, report);
+	}
 	take_back_plugged(targets, i, report);
 	return ret;
 }
@@ -431,11 +434,13 @@ static int check_unplug(struct target *targets, u32 count, bool eject,
 static void take_back_unplugged(struct target *targets, u32 count,
 				struct report *report)
 {
+	struct upcall_list_entry entry;
 	u32 i;
 
 	for (i = 0; i < count; i++) {
 		if (targets[i].cpu == NO_CPU)
 			continue;
+		entry = entry_of(&targets[i]);
 		if (!plug_one(&targets[i], targets[i].online, report)) {
 			report->rolled_back++;
 			continue;
@@ -443,6 +448,8 @@ static void take_back_unplugged(struct target *targets, u32 count,
 		report->stuck++;
 		pr_warn_ratelimited("CPU %d could not be brought back\n",
 				    targets[i].cpu);
+		if (find_present(targets[i].apic_id) == NO_CPU)
+			plugged_del(&entry, report);
 	}
 }
 

@@ -132,11 +132,14 @@ static int put_things(struct sk_buff *skb, const struct request_type *type,
 	return state.cut ? nla_put_flag(skb, UPCALL_GENL_ATTR_CUT) : 0;
 }
 
-/* What failed half-way may have unplugged something for good. */
+/* What failed half-way may have unplugged something for good, or have left it plugged.
+ */
 static bool has_things(const struct request_type *type, int ret,
 		       const struct report *report)
 {
-	return !ret || (type->op == REQUEST_DEL && !list_empty(&report->gone));
+	if (type->op == REQUEST_DEL)
+		return !ret || !list_empty(&report->gone);
+	return !ret || report->stuck;
 }
 
 static int fill_event(struct sk_buff *skb, const struct request_type *type, int ret,

@@ -58,6 +58,7 @@ struct walk {
 	u64 base;
 	unsigned long *taken; /* a bit for each block that was taken offline, or
 			       * that is to come online; NULL: all of them */
+	unsigned long *fixed; /* a bit for each of those that was not movable */
 	u64 failed_at;	      /* address of the block that failed */
 	u32 blocks;	      /* that were changed before it */
 	struct delayed_work limit;
@@ -81,7 +82,9 @@ static int online_block(struct memory_block *block, void *data)
 
 	if (walk->taken && !test_bit(index_of(block, walk), walk->taken))
 		return 0;
-	block->online_type = MMOP_ONLINE_MOVABLE;
+	block->online_type = walk->taken && test_bit(index_of(block, walk), walk->fixed)
+				     ? MMOP_ONLINE_KERNEL
+				     : MMOP_ONLINE_MOVABLE;
 	WRITE_ONCE(adding.ours, true);
 	ret = ksym_device_online(&block->dev);
 	WRITE_ONCE(adding.ours, false);
@@ -105,6 +108,7 @@ static void limit_work(struct work_struct *work)
 static int offline_block(struct memory_block *block, void *data)
 {
 	struct walk *walk = data;
+	bool movable = block->zone && zone_idx(block->zone) == ZONE_MOVABLE;
 	int ret;
 
 	cancel_delayed_work(&walk->limit);
@@ -117,6 +121,8 @@ static int offline_block(struct memory_block *block, void *data)
 	/* 1: it is offline already, and stays so if the others come back. */
 	if (ret == 0) {
 		set_bit(index_of(block, walk), walk->taken);
+		if (!movable)
+			set_bit(index_of(block, walk), walk->fixed);
 		walk->blocks++;
 	}
 	return 0;
@@ -317,18 +323,21 @@ static int mem_add(const struct request *request, struct report *report)
 	node = pick_node(request->mem.node, base, report);
 	if (node < 0)
 		return node;
+	entry = entry_of(base, size, node);
 	start = ktime_get_ns();
 	ret = plug(node, base, size, report);
 	report->kernel_ns = ktime_get_ns() - start;
+	if (!ret) {
+		ret = plugged_add(&entry, 1, report);
+		if (ret) {
+			report_init(&later);
+			report->stuck = remove_blocks(base, size, &later) != 0;
+		}
+	}
+	if (report->stuck)
+		plugged_keep(&entry, 1, report);
 	if (ret)
 		return ret;
-	entry = entry_of(base, size, node);
-	ret = plugged_add(&entry, 1, report);
-	if (ret) {
-		report_init(&later);
-		report->stuck = remove_blocks(base, size, &later) != 0;
-		return ret;
-	}
 	pr_info("%llu MiB of memory plugged at %#llx\n", size >> 20, base);
 	return 0;
 }
@@ -356,17 +365,23 @@ static int take_out(struct walk *walk, u64 size, struct report *report)
 static int remove_blocks(u64 base, u64 size, struct report *report)
 {
 	struct walk walk = {.base = base};
+	u64 count = size / memory_block_size_bytes();
 	int ret;
 
-	walk.taken = bitmap_zalloc(size / memory_block_size_bytes(), GFP_KERNEL);
-	if (!walk.taken)
-		return report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
+	walk.taken = bitmap_zalloc(count, GFP_KERNEL);
+	walk.fixed = bitmap_zalloc(count, GFP_KERNEL);
+	if (!walk.taken || !walk.fixed) {
+		ret = report_fail(report, REPORT_NO_ENTRY, -ENOMEM, "out of memory");
+		goto end;
+	}
 	ret = take_out(&walk, size, report);
 	if (ret && walk.blocks) {
 		report->stuck = walk_blocks(&walk, size, online_block) != 0;
 		report->rolled_back = walk.blocks;
 	}
+end:
 	bitmap_free(walk.taken);
+	bitmap_free(walk.fixed);
 	return ret;
 }
 

@@ -39,8 +39,9 @@ static int plug(const struct request_mmio *mmio, int id, bool bound,
 		window_unregister(device, report);
 		return ret;
 	}
-	pr_info("virtio-mmio.%d plugged at %#llx, IRQ %u\n", device->id, mmio->base,
-		mmio->irq);
+	/* The record is out: a request may have taken the device away again. */
+	pr_info("virtio-mmio.%d plugged at %#llx, IRQ %u\n",
+		(int)le32_to_cpu(entry.mmio.id), mmio->base, mmio->irq);
 	return 0;
 }
 

@@ -151,6 +151,11 @@ static int check_removable(struct pci_dev *dev, struct report *report)
 		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
 				   "%s carries the connection to the host",
 				   pci_name(dev));
+	/* Their drivers would go on with addresses that nobody translates. */
+	if (window_virtio_id(&dev->dev) == VIRTIO_ID_IOMMU)
+		return report_fail(report, REPORT_NO_ENTRY, -EBUSY,
+				   "%s is a virtio-iommu, which devices may be behind",
+				   pci_name(dev));
 	return 0;
 }
 
@@ -256,10 +261,13 @@ static int unplug(const struct request *request, struct upcall_list_entry *entry
 	if (!ret)
 		return 0;
 	report_init(&later); /* what failed is in the report already */
-	if (pci_target_scan(&target) && !start(&target, &later))
+	if (pci_target_scan(&target) && !start(&target, &later)) {
 		report->rolled_back = 1;
-	else
-		report->stuck = 1;
+		return ret;
+	}
+	/* As if it had never come: so it can be plugged again. */
+	pci_target_remove(&target);
+	report->stuck = 1;
 	return ret;
 }
 
@@ -290,7 +298,7 @@ static int pci_del(const struct request *request, struct report *report)
 	ret = unplug(request, &entry, report);
 	pci_unlock_rescan_remove();
 	report->kernel_ns = ktime_get_ns() - start;
-	if (!ret)
+	if (!ret || report->stuck)
 		plugged_del(&entry, report);
 	return ret;
 }

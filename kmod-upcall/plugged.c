@@ -171,6 +171,20 @@ int plugged_add(const struct upcall_list_entry *entries, u32 count,
 	return 0;
 }
 
+void plugged_keep(const struct upcall_list_entry *entries, u32 count,
+		  const struct report *report)
+{
+	struct report later;
+
+	report_init(&later);
+	later.type = report->type;
+	later.request = report->request;
+	if (plugged_add(entries, count, &later))
+		pr_warn_ratelimited("request %llu: what it could not take back is not "
+				    "listed: %s\n",
+				    report->request, later.reason);
+}
+
 void plugged_del(const struct upcall_list_entry *entry, struct report *report)
 {
 	struct plugged *plugged;

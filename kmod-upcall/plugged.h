@@ -46,6 +46,13 @@ int plugged_add(const struct upcall_list_entry *entries, u32 count,
 		struct report *report);
 
 /*
+ * Records a thing that a request which fails could not take back, so that it is listed
+ * and can be unplugged. What is in the report stays.
+ */
+void plugged_keep(const struct upcall_list_entry *entries, u32 count,
+		  const struct report *report);
+
+/*
  * Takes the record of a thing that has been unplugged into report->gone. One that
  * was never recorded, such as a CPU of the boot, goes there as `entry` says.
  */

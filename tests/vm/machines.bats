@@ -89,6 +89,28 @@ teardown() { halt; }
 	expect '0 0' "$(cpus)"
 }
 
+@test "a CPU that cannot be taken back is listed, and told of" {
+	needs_module
+	boot
+	for id in 1 2; do
+		qmp device_add "{\"driver\": \"max-x86_64-cpu\", \"id\": \"test$id\",
+			\"socket-id\": $id, \"core-id\": 0, \"thread-id\": 0}"
+	done
+	# No kernel here fails like that: the module says that it did.
+	variant 's/ret = plug_one(&targets\[i\], true, report);/ret = i ? -EIO : plug_one(\&targets[i], true, report);/
+		s/if (!unplug_one(&targets\[count\], report)) {/if (false) {/' cpu.c
+	listen 2
+	run upcall-client "$(sock)" add 1 2
+	expect_match '^ret=EIO done=0 .*failed=1 rolled_back=0 stuck=1 ' "$output"
+	expect '0-1 0-1' "$(cpus)"
+	expect_match '^class=cpu key=0x1 ' "$(list)"
+	run heard 1
+	expect_match 'name=ADD_CPU ret=-5 .* plugged=\[[{]class=cpu key=0x1 [^{]*\]$' "${lines[1]}"
+	run upcall-client "$(sock)" del 1
+	expect_match '^ret=0 done=1 ' "$output"
+	expect '' "$(list)"
+}
+
 # Without ACPI no kernel lets its boot CPU go offline (IRQ 2 is the PIC's), so that the
 # one that is online when all others are not is always it, and refused as such. Behind
 # that check is another, which is seen when the first is taken away.

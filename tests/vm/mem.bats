@@ -124,23 +124,41 @@ online Movable' "$(blocks "$first" 384)"
 }
 
 @test "a block that cannot go is named, and all of it stays as it was, what was offline too" {
-	make_dimm many 384
-	add "$base" 384
+	make_dimm many 512
+	add "$base" 512
 	block=$((base / (128 * MIB)))
-	# The kernel's own things, which do not move, go to the last one first.
+	# The kernel's own things, which do not move, go to the last one first; then another
+	# block is made to be for those, and has none yet.
 	guest "cd /sys/devices/system/memory
-		echo offline >memory$((block + 1))/state
-		cd memory$((block + 2)); echo offline >state; echo online_kernel >state
+		echo offline >memory$((block + 2))/state
+		cd memory$((block + 3)); echo offline >state; echo online_kernel >state
 		mkdir /tmp/many; mount -t tmpfs -o nr_inodes=0 tmp /tmp/many; cd /tmp/many
-		for d in 1 2 3 4; do mkdir \$d; (cd \$d; seq 10000 | xargs touch); done"
-	before=$(blocks "$base" 384)
-	expect_match $'^online Movable\noffline [A-Za-z ]*\nonline Normal$' "$before"
-	run del "$base" 384 1
-	expect_match "^ret=EBUSY .*rolled_back=1 .*memory$((block + 2)) at " "$output"
-	expect "$before" "$(blocks "$base" 384)"
+		for d in 1 2 3 4; do mkdir \$d; (cd \$d; seq 10000 | xargs touch); done
+		cd /sys/devices/system/memory/memory$block; echo offline >state; echo online_kernel >state"
+	before=$(blocks "$base" 512)
+	expect_match $'^online Normal\nonline Movable\noffline [A-Za-z ]*\nonline Normal$' "$before"
+	run del "$base" 512 1
+	expect_match "^ret=EBUSY .*rolled_back=2 .*memory$((block + 3)) at " "$output"
+	expect "$before" "$(blocks "$base" 512)"
 	guest 'umount /tmp/many; echo 3 >/proc/sys/vm/drop_caches'
 	run no_dimm many
 	[ "$status" -ne 0 ]
+}
+
+@test "memory that comes half way and cannot be taken back is listed, and can go later" {
+	needs_module
+	make_dimm two 256
+	# No kernel here fails like that: the module says that it did.
+	variant 's/ret = ksym_device_online(&block->dev);/if (!walk->taken \&\& walk->blocks) return -ENOMEM; &/
+		s/report->stuck = remove_blocks(base, size, &later) != 0;/report->stuck = 1;/' mem.c
+	run add "$base" 256
+	expect_match '^ret=ENOMEM .*stuck=1 ' "$output"
+	expect_match "class=mem key=$(printf '%#x' "$base") " "$(list)"
+	expect $'online Movable\noffline' "$(blocks "$base" 256 | sed 's/^offline.*/offline/')"
+	run del "$base" 256 1
+	expect_match '^ret=0 ' "$output"
+	eventually no_dimm two
+	guest 'rmmod upcall && modprobe upcall'
 }
 
 @test "a reloaded module takes out what the one before it had plugged" {

@@ -201,7 +201,8 @@ not_in_qemu() { ! in_qemu "$1"; }
 	expect_match '^ret=ENODEV .*device_del' "$output"
 	guest "test -e /sys/bus/pci/devices/$(address "$BUS0")"
 	guest "test -e /sys/bus/pci/devices/$(address "$BUS1")"
-	in_qemu a && in_qemu b
+	in_qemu a
+	in_qemu b
 	qmp device_del '{"id": "b"}'
 	reload # it knows of both what the load before it had learned
 	run eject "$BUS1" 0
@@ -246,7 +247,8 @@ make_two() { # make_two PORT PORT BUS BUS
 	run eject "$BUS4" 0
 	expect_match '^ret=EBUSY .*several buses' "$output"
 	guest "test -e /sys/bus/pci/devices/$(address "$BUS4")"
-	in_qemu a && in_qemu b
+	in_qemu a
+	in_qemu b
 	del "$BUS4" 0
 	del "$BUS5" 0
 	eject "$BUS4" 0
@@ -381,7 +383,8 @@ print(struct.pack("<QQiI", int(sys.argv[1]), 1 << 30, -1, int(sys.argv[2])).hex(
 	vmctl hotplug-pci guest virtio-rng-pci --id b --bus rp1
 	qmp device_del '{"id": "a"}'
 	vmctl unplug-pci guest b
-	not_in_qemu b && in_qemu a
+	not_in_qemu b
+	in_qemu a
 	guest "test -e /sys/bus/pci/devices/$(address "$BUS0") && ! test -e /sys/bus/pci/devices/$(address "$BUS1")"
 	vmctl unplug-pci guest a
 	not_in_qemu a
