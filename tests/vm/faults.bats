@@ -45,7 +45,7 @@ most() { guest 'sed -n "s/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof vmctl-
 	expect 'begun later' "$(xargs <said)"
 	vmctl ping guest
 	kill -0 $pinging # it has not failed
-	kill -INT $pinging
+	kill $pinging
 	wait $pinging || true
 }
 

@@ -46,6 +46,22 @@ assert abs(time["offset_s"]) < 1 + time["round_trip_s"], time
 	vm check guest
 }
 
+@test "entropy: the guest's generator takes it, and not more than it says" {
+	ttrpc-client "$(sock)" 220 call vmctl.agent.v1.GuestAgent AddEntropy 0a0401020304
+	run ttrpc-client "$(sock)" 220 call vmctl.agent.v1.GuestAgent AddEntropy 0a00
+	[ "$status" -ne 0 ]
+	expect_match 'status 3' "$output"
+}
+
+@test "suspend: the guest sleeps until its clock wakes it, and answers again" {
+	guest 'cd /sys/class/rtc/rtc0 && echo $(($(cat since_epoch) + 5)) >wakealarm'
+	vmctl suspend guest
+	slept() { grep -q 'PM: suspend exit' "$VMCTL_RUN_DIR/guest/console.log"; }
+	eventually slept
+	vmctl wait guest --timeout 120
+	vm check guest
+}
+
 @test "reboot: dry, it changes nothing, and the kernel would do it" {
 	vmctl reboot guest --dry-run --json | grep -q '"way":"kernel"'
 	vmctl ping guest
@@ -61,4 +77,14 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
 	eventually gone "$pid"
 	# It has ended by itself, as it should.
 	rm "$VMCTL_RUN_DIR/guest/qemu.pid"
+}
+
+@test "shutdown: answered, and then done" {
+	vm up guest --kernel "$VM_KERNEL"
+	expect "guest: shuts down (kernel)" "$(vmctl shutdown guest)"
+	# Without ACPI nobody can switch the machine off.
+	halted() { grep -q 'System halted' "$VMCTL_RUN_DIR/guest/console.log"; }
+	eventually halted
+	run vmctl ping guest --timeout 2
+	[ "$status" -ne 0 ]
 }
