@@ -139,7 +139,7 @@ $(O)/lib%.a: $$(call objects,$$(call sources,%)) $$(if $$(filter proto,%),$(GEN_
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-AGENT_LIBS := libsystemd libmd libnl-3.0 libnl-route-3.0 libnl-genl-3.0
+AGENT_LIBS := libmd libnl-3.0 libnl-route-3.0 libnl-genl-3.0
 $(O)/agent/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-3.0)
 
 $(O)/vmctl: LDLIBS_ALL = $(shell pkg-config --libs jansson libmd)
