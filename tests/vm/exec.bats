@@ -63,13 +63,13 @@ sleeps_no_more() { ! sleeps; }
 
 @test "exec: a reader that is slow holds the command back" {
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
-	vmctl exec guest -- sh -c 'head -c 67108864 /dev/zero; echo done >/tmp/done' \
+	vmctl exec guest -- sh -c 'head -c 16777216 /dev/zero; echo done >/tmp/done' \
 		</dev/null >"$BATS_TEST_TMPDIR/pipe" 3>&- &
 	exec 9<"$BATS_TEST_TMPDIR/pipe"
 	head -c 1M <&9 | wc -c
 	guest '[ ! -e /tmp/done ]'
 	vmctl ping guest
-	expect $((63 << 20)) "$(wc -c <&9)"
+	expect $((15 << 20)) "$(wc -c <&9)"
 	exec 9<&-
 	wait
 	guest 'rm /tmp/done'

@@ -9,7 +9,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	boot
-	export SECONDS_PAUSED=${PAUSE_SECONDS:-10} BYTES=${OUTPUT_BYTES:-$((64 << 20))}
+	export SECONDS_PAUSED=${PAUSE_SECONDS:-10} BYTES=${OUTPUT_BYTES:-$((16 << 20))}
 }
 teardown_file() { halt; }
 teardown() {

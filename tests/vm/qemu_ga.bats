@@ -41,7 +41,8 @@ commands() {
 	guest 'mkdir -p /root /tmp /etc
 		test -s /etc/os-release || echo ID=test >/etc/os-release
 		test -s /etc/passwd || echo root:x:0:0::/root:/bin/sh >/etc/passwd
-		test -s /etc/shadow || echo "root:*:19000:0:99999:7:::" >/etc/shadow'
+		# busybox has none: what counts is that it gets its input.
+		printf "#!/bin/sh\ncat >/tmp/passwords\n" >/bin/chpasswd; chmod 755 /bin/chpasswd'
 	commands >list
 	test "$(wc -l <list)" -gt 35
 	while read -r command; do
@@ -58,7 +59,7 @@ commands() {
 	# Some that left something behind, or were to.
 	expect_match "^Linux version $(kernel_release)" "$(cat version)"
 	expect "$(cat version)" "$(guest cat /tmp/version)"
-	guest 'grep -q "^root:\$" /etc/shadow'
+	expect root:secret "$(guest cat /tmp/passwords)"
 	run guest 'cat /root/.ssh/authorized_keys'
 	expect '' "$output"
 }
