@@ -8,9 +8,12 @@ enum status agent_verb_call(struct rpc *rpc, const char *method,
 			    struct report *r)
 {
 	struct error err = {0};
-	int ret = guest_call(rpc, method, request, type, answer, deadline, &err);
+	int ret = guest_rpc_call(rpc, method, request, type, deadline, answer, &err);
 
-	return ret ? vm_fail_agent(ret, &err, r) : STATUS_OK;
+	if (!ret)
+		return STATUS_OK;
+	error_prefix(&err, "the agent's %s", method);
+	return vm_fail_agent(ret, &err, r);
 }
 
 enum status agent_verb_ask(const struct vm *vm, const char *step, const char *method,

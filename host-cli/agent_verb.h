@@ -3,13 +3,12 @@
 #ifndef HOST_CLI_AGENT_VERB_H
 #define HOST_CLI_AGENT_VERB_H
 
-#include <protobuf-c/protobuf-c.h>
-
+#include "guest_rpc.h"
 #include "vm.h"
 
 /*
  * Makes one call on an open connection, and reports what went wrong. *answer is to be
- * freed with protobuf_c_message_free_unpacked().
+ * freed with message_free().
  */
 enum status agent_verb_call(struct rpc *rpc, const char *method,
 			    const ProtobufCMessage *request,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
 
-#include "message.h"
 #include "retry.h"
 #include "step.h"
 
@@ -16,10 +15,12 @@ static enum status once(const struct ask *ask, const struct vm *vm, deadline_t d
 	rpc_init(&rpc, -1);
 	status = vm_open_agent(vm, &rpc, deadline, r);
 	if (status == STATUS_OK) {
-		ret = guest_call(&rpc, ask->method, ask->request, ask->type, answer,
-				 deadline, &err);
-		if (ret)
+		ret = guest_rpc_call(&rpc, ask->method, ask->request, ask->type,
+				     deadline, answer, &err);
+		if (ret) {
+			error_prefix(&err, "the agent's %s", ask->method);
 			status = vm_fail_agent(ret, &err, r);
+		}
 	}
 	rpc_close(&rpc);
 	return status;
@@ -57,12 +58,6 @@ enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t dea
 	if (*answer)
 		message_sanitize(*answer);
 	return status;
-}
-
-void ask_free(void *answer)
-{
-	if (answer)
-		protobuf_c_message_free_unpacked(answer, NULL);
 }
 
 void ask_report(struct report *r, const ProtobufCMessage *message)

@@ -3,8 +3,7 @@
 #ifndef HOST_CLI_ASK_H
 #define HOST_CLI_ASK_H
 
-#include <protobuf-c/protobuf-c.h>
-
+#include "guest_rpc.h"
 #include "vm.h"
 
 struct ask {
@@ -16,8 +15,8 @@ struct ask {
 
 /*
  * Makes the call, as the report's step "agent". *answer is a new message, to be freed
- * with ask_free(), or NULL when that failed, which is reported, or with --dry-run for a
- * call that changes something. Its strings are printable.
+ * with message_free(), or NULL when that failed, which is reported, or with --dry-run
+ * for a call that changes something. Its strings are printable.
  */
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r);
@@ -25,7 +24,6 @@ enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t dea
 enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 			  deadline_t deadline, ProtobufCMessage **answer,
 			  struct report *r);
-void ask_free(void *answer);
 
 /* Sets the members of a message in the JSON result. */
 void ask_report(struct report *r, const ProtobufCMessage *message);

@@ -47,7 +47,7 @@ static int stat_guest(struct copy *c, const char *path, bool follow,
 	*stat = (Vmctl__Agent__V1__StatFileResponse *)reply;
 	if ((*stat)->stat)
 		return 0;
-	guest_rpc_free(reply);
+	message_free(reply);
 	*stat = NULL;
 	return error_set(err, -EPROTO, "an answer with nothing in it");
 }

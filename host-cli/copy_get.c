@@ -69,7 +69,7 @@ static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool 
 		else
 			ret = write_all(fd, response->data.data, len, c->at);
 		*local = ret && ret != -EPROTO;
-		guest_rpc_free((ProtobufCMessage *)response);
+		message_free(response);
 		if (ret)
 			return ret;
 		copy_progress(c, c->at + len);
@@ -116,7 +116,7 @@ static int take_first(struct copy *c, struct rpc_stream *stream,
 		c->resumed += first->offset;
 		copy_progress_begin(c, path, first->offset, first->stat->size);
 	}
-	guest_rpc_free((ProtobufCMessage *)first);
+	message_free(first);
 	return ret;
 }
 
@@ -261,7 +261,7 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 			break;
 		list = reallocarray(e->message, e->n + 1, sizeof(*e->message));
 		if (!list) {
-			guest_rpc_free(message);
+			message_free(message);
 			return error_set(err, -ENOMEM, "no memory");
 		}
 		e->message = list;
@@ -303,7 +303,7 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 		     j++)
 			status = get_entry(c, path, e.message[i]->entries[j], dir,
 					   depth);
-		guest_rpc_free((ProtobufCMessage *)e.message[i]);
+		message_free(e.message[i]);
 	}
 	free(e.message);
 	return status;
@@ -361,6 +361,6 @@ enum status copy_get(struct copy *c, const char *path, int dir, const char *name
 
 	if (status == STATUS_OK)
 		status = get(c, path, stat->stat, dir, name, 0);
-	guest_rpc_free((ProtobufCMessage *)stat);
+	message_free(stat);
 	return status;
 }

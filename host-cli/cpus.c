@@ -90,7 +90,7 @@ static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t d
 	for (size_t i = 0; i < answer->n_results; i++)
 		check(answer->results[i]->cpu, answer->results[i]->error,
 		      answer->results[i]->message, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t deadline,
@@ -114,7 +114,7 @@ static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t d
 	for (size_t i = 0; i < answer->n_results; i++)
 		check(answer->results[i]->cpu, answer->results[i]->error,
 		      answer->results[i]->message, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static const char *number(int32_t value, char text[static 12])
@@ -150,7 +150,7 @@ static void list(const struct vm *vm, deadline_t deadline, struct report *r)
 		       number(c->core_id, core), number(c->node, node),
 		       c->hotpluggable ? "yes" : "no");
 	}
-	ask_free(m);
+	message_free(m);
 }
 
 int cpus_main(int argc, char **argv)

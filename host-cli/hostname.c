@@ -47,7 +47,7 @@ static void get(const struct vm *vm, deadline_t deadline, struct report *r)
 	text_copy(name, sizeof(name), answer->name, strlen(answer->name));
 	text_copy(persistent, sizeof(persistent), answer->persistent,
 		  strlen(answer->persistent));
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	report_set(r, "hostname", json_string(name));
 	report_set(r, "persistent",
 		   *persistent ? json_string(persistent) : json_null());
@@ -67,7 +67,7 @@ static void set(const struct vm *vm, const char *name, bool persistent,
 	if (agent_verb_ask(vm, "set", "SetHostname", &request.base,
 			   &vmctl__agent__v1__set_hostname_response__descriptor, &m,
 			   deadline, r) == STATUS_OK)
-		protobuf_c_message_free_unpacked(m, NULL);
+		message_free(m);
 }
 
 int hostname_main(int argc, char **argv)

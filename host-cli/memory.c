@@ -121,7 +121,7 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 	online.zone = c->zone;
 	if (ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK && m)
 		show_results((const Vmctl__Agent__V1__MemoryBlocksResponse *)m, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void print_blocks(const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer)
@@ -188,7 +188,7 @@ static void list(const struct memory *c, const struct vm *vm, deadline_t deadlin
 		print_blocks(answer);
 	else if (!r->options->json)
 		print_ranges(answer);
-	ask_free(m);
+	message_free(m);
 }
 
 int memory_main(int argc, char **argv)

@@ -8,6 +8,12 @@
 
 #include "text.h"
 
+void message_free(void *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
 static const void *member(const ProtobufCMessage *message,
 			  const ProtobufCFieldDescriptor *field)
 {

@@ -50,6 +50,6 @@ int metrics_main(int argc, char **argv)
 		else
 			fputs(answer->text, stdout);
 	}
-	ask_free(m);
+	message_free(m);
 	return report_finish(&r);
 }

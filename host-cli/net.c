@@ -185,7 +185,7 @@ static void show(const struct vm *vm, deadline_t deadline, struct report *r)
 	ask_report(r, m);
 	if (!r->options->json)
 		print_network((const Vmctl__Agent__V1__GetNetworkResponse *)m);
-	ask_free(m);
+	message_free(m);
 }
 
 static const char *format_end(uint32_t cid, uint32_t port, char text[static 32])
@@ -224,7 +224,7 @@ static void show_vsock(const struct vm *vm, deadline_t deadline, struct report *
 		       format_end(s->local_cid, s->local_port, local),
 		       format_end(s->peer_cid, s->peer_port, peer));
 	}
-	ask_free(m);
+	message_free(m);
 }
 
 static void send_change(const char *method, const ProtobufCMessage *request,
@@ -235,7 +235,7 @@ static void send_change(const char *method, const ProtobufCMessage *request,
 	ProtobufCMessage *m;
 
 	ask_agent(&ask, vm, deadline, &m, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void change_interface(const struct net *net, const struct vm *vm,

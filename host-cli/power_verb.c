@@ -58,7 +58,7 @@ static void ask(const struct vm *vm, const char *method, bool force, const char 
 		step_print_would(r);
 	else if (!r->options->json && !r->options->quiet)
 		printf("%s: %s (%s)\n", r->printable, does, way);
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 }
 
 static int power_main(int argc, char **argv, const struct options_syntax *syntax,

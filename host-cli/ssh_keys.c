@@ -141,7 +141,7 @@ static void ask(const struct ssh_keys *k, const struct vm *vm, struct report *r)
 			   deadline, r) != STATUS_OK)
 		return;
 	print((const Vmctl__Agent__V1__SshKeysResponse *)m, change, r);
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	if ((k->add || k->remove) && !change) {
 		step_would(r, k->add ? "add" : "remove");
 		if (!r->options->json)

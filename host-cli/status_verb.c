@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "ask.h"
+#include "guest_rpc.h"
 #include "inventory.h"
-#include "message.h"
 #include "tty.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/memory.pb-c.h"
@@ -42,7 +42,7 @@ static void *optional(struct rpc *rpc, const char *method,
 	ProtobufCMessage *answer = NULL;
 	struct error err = {0};
 
-	if (guest_call(rpc, method, request, type, &answer, deadline, &err))
+	if (guest_rpc_call(rpc, method, request, type, deadline, &answer, &err))
 		return NULL;
 	message_sanitize(answer);
 	return answer;
@@ -229,7 +229,7 @@ int status_main(int argc, char **argv)
 		else
 			print_text(&v);
 	}
-	ask_free(v.blocks);
-	ask_free(v.network);
+	message_free(v.blocks);
+	message_free(v.network);
 	return report_finish(&r);
 }

@@ -119,7 +119,7 @@ static enum status get(struct clock *c, struct rpc *rpc, deadline_t deadline,
 		/* It was read half a round trip ago. */
 		c->offset = c->guest + c->round_trip / 2 - now_ns(CLOCK_REALTIME);
 	}
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return status;
 }
 
@@ -147,7 +147,7 @@ static enum status put(const struct clock *c, struct rpc *rpc, deadline_t deadli
 	if (*why)
 		report_warn(r, "the guest's hardware clock was not set: %s", why);
 	report_set(r, "hardware_clock", json_boolean(answer->rtc));
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return STATUS_OK;
 }
 

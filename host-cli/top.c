@@ -200,13 +200,13 @@ static void run(const struct top *top, const struct vm *vm, struct report *r)
 			print_json(before->text, now->text, r);
 		else if (now)
 			print_screen(before->text, now->text, r);
-		ask_free(before);
+		message_free(before);
 		before = now;
 		/* Nobody reads it any more. */
 		if (fflush(stdout) || ferror(stdout))
 			break;
 	}
-	ask_free(before);
+	message_free(before);
 }
 
 int top_main(int argc, char **argv)
