@@ -4,8 +4,8 @@
 #include "retry.h"
 #include "step.h"
 
-static enum status once(const struct ask *ask, const struct vm *vm, deadline_t deadline,
-			ProtobufCMessage **answer, struct report *r)
+enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
+		     struct report *r)
 {
 	struct error err = {0};
 	enum status status;
@@ -15,29 +15,63 @@ static enum status once(const struct ask *ask, const struct vm *vm, deadline_t d
 	rpc_init(&rpc, -1);
 	status = vm_open_agent(vm, &rpc, deadline, r);
 	if (status == STATUS_OK) {
-		ret = guest_rpc_call(&rpc, ask->method, ask->request, ask->type,
-				     deadline, answer, &err);
-		if (ret) {
-			error_prefix(&err, "the agent's %s", ask->method);
+		ret = job(&rpc, into, deadline, &err);
+		if (ret)
 			status = vm_fail_agent(ret, &err, r);
-		}
 	}
 	rpc_close(&rpc);
 	return status;
+}
+
+enum status ask_again(const struct vm *vm, ask_job *job, void *into,
+		      deadline_t deadline, struct report *r)
+{
+	struct retry t;
+
+	retry_begin(&t, deadline, r);
+	while (ask_once(vm, job, into, deadline, r) != STATUS_OK && retry_again(&t))
+		;
+	return r->status;
+}
+
+struct call {
+	const struct ask *ask;
+	ProtobufCMessage **answer;
+};
+
+static int call(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
+{
+	const struct call *c = into;
+	int ret = guest_rpc_call(rpc, c->ask->method, c->ask->request, c->ask->type,
+				 deadline, c->answer, err);
+
+	if (ret)
+		error_prefix(err, "the agent's %s", c->ask->method);
+	return ret;
+}
+
+enum status ask_on(const struct ask *ask, struct rpc *rpc, deadline_t deadline,
+		   ProtobufCMessage **answer, struct report *r)
+{
+	struct call c = {ask, answer};
+	struct error err = {0};
+	int ret = call(rpc, &c, deadline, &err);
+
+	return ret ? vm_fail_agent(ret, &err, r) : STATUS_OK;
 }
 
 enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 			  deadline_t deadline, ProtobufCMessage **answer,
 			  struct report *r)
 {
-	struct retry t;
+	struct call c = {ask, answer};
 
 	*answer = NULL;
-	retry_begin(&t, deadline, r);
-	report_step(r, "agent");
-	while (once(ask, vm, deadline, answer, r) != STATUS_OK && !ask->changes &&
-	       retry_again(&t))
-		;
+	report_step(r, ask->step ? ask->step : "agent");
+	if (ask->changes || ask->once)
+		ask_once(vm, call, &c, deadline, r);
+	else
+		ask_again(vm, call, &c, deadline, r);
 	report_step_end(r);
 	return r->status;
 }

@@ -98,9 +98,12 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 		VMCTL__AGENT__V1__ONLINE_MEMORY_BLOCKS_REQUEST__INIT;
 	Vmctl__Agent__V1__OfflineMemoryBlocksRequest offline =
 		VMCTL__AGENT__V1__OFFLINE_MEMORY_BLOCKS_REQUEST__INIT;
-	struct ask ask = {c->online ? "OnlineMemoryBlocks" : "OfflineMemoryBlocks",
-			  c->online ? &online.base : &offline.base,
-			  &vmctl__agent__v1__memory_blocks_response__descriptor, true};
+	struct ask ask = {
+		.method = c->online ? "OnlineMemoryBlocks" : "OfflineMemoryBlocks",
+		.request = c->online ? &online.base : &offline.base,
+		.type = &vmctl__agent__v1__memory_blocks_response__descriptor,
+		.changes = true,
+	};
 	const char *text = c->online ? c->online : c->offline;
 	cleanup_free uint32_t *list = calloc(BLOCKS_MAX, sizeof(*list));
 	bool all = c->online && !strcmp(text, "all");
@@ -174,9 +177,11 @@ static void list(const struct memory *c, const struct vm *vm, deadline_t deadlin
 {
 	Vmctl__Agent__V1__ListMemoryBlocksRequest request =
 		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
-	struct ask ask = {"ListMemoryBlocks", &request.base,
-			  &vmctl__agent__v1__list_memory_blocks_response__descriptor,
-			  false};
+	struct ask ask = {
+		.method = "ListMemoryBlocks",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_memory_blocks_response__descriptor,
+	};
 	const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer;
 	ProtobufCMessage *m;
 

@@ -176,8 +176,11 @@ static void show(const struct vm *vm, deadline_t deadline, struct report *r)
 {
 	Vmctl__Agent__V1__GetNetworkRequest request =
 		VMCTL__AGENT__V1__GET_NETWORK_REQUEST__INIT;
-	struct ask ask = {"GetNetwork", &request.base,
-			  &vmctl__agent__v1__get_network_response__descriptor, false};
+	struct ask ask = {
+		.method = "GetNetwork",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_network_response__descriptor,
+	};
 	ProtobufCMessage *m;
 
 	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
@@ -204,9 +207,11 @@ static void show_vsock(const struct vm *vm, deadline_t deadline, struct report *
 {
 	Vmctl__Agent__V1__ListVsockSocketsRequest request =
 		VMCTL__AGENT__V1__LIST_VSOCK_SOCKETS_REQUEST__INIT;
-	struct ask ask = {"ListVsockSockets", &request.base,
-			  &vmctl__agent__v1__list_vsock_sockets_response__descriptor,
-			  false};
+	struct ask ask = {
+		.method = "ListVsockSockets",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_vsock_sockets_response__descriptor,
+	};
 	const Vmctl__Agent__V1__ListVsockSocketsResponse *answer;
 	ProtobufCMessage *m;
 
@@ -231,7 +236,12 @@ static void send_change(const char *method, const ProtobufCMessage *request,
 			const ProtobufCMessageDescriptor *type, const struct vm *vm,
 			deadline_t deadline, struct report *r)
 {
-	struct ask ask = {method, request, type, true};
+	struct ask ask = {
+		.method = method,
+		.request = request,
+		.type = type,
+		.changes = true,
+	};
 	ProtobufCMessage *m;
 
 	ask_agent(&ask, vm, deadline, &m, r);

@@ -179,8 +179,11 @@ static Vmctl__Agent__V1__GetMetricsResponse *get(const struct vm *vm, struct rep
 {
 	Vmctl__Agent__V1__GetMetricsRequest request =
 		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
-	struct ask ask = {"GetMetrics", &request.base,
-			  &vmctl__agent__v1__get_metrics_response__descriptor, false};
+	struct ask ask = {
+		.method = "GetMetrics",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_metrics_response__descriptor,
+	};
 	ProtobufCMessage *m;
 
 	/* One step for all of them. */
