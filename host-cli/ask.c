@@ -79,14 +79,12 @@ enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r)
 {
-	enum status status = STATUS_OK;
+	enum status status;
 
 	*answer = NULL;
 	if (ask->changes && r->options->dry_run) {
-		step_would(r, ask->method);
-		if (!r->options->json)
-			step_print_would(r);
-		return status;
+		step_would_only(r, ask->method);
+		return STATUS_OK;
 	}
 	status = ask_agent_raw(ask, vm, deadline, answer, r);
 	if (*answer)

@@ -36,6 +36,13 @@ struct run {
 	sigset_t mask;
 };
 
+int command_set_user(void *into, const char *value, struct error *err)
+{
+	(void)err;
+	((struct command *)into)->user = value;
+	return 0;
+}
+
 int command_add_variable(struct command *command, const char *text, struct error *err)
 {
 	if (!strchr(text, '=') || *text == '=')
@@ -47,18 +54,14 @@ int command_add_variable(struct command *command, const char *text, struct error
 	return 0;
 }
 
-static ProtobufCBinaryData bytes_of(const char *text, size_t len)
-{
-	return (ProtobufCBinaryData){len, (uint8_t *)text};
-}
-
 static void fill_variable(Vmctl__Agent__V1__EnvironmentVariable *to, const char *text)
 {
 	size_t name = strcspn(text, "=");
 
 	vmctl__agent__v1__environment_variable__init(to);
-	to->name = bytes_of(text, name);
-	to->value = bytes_of(text + name + 1, strlen(text + name + 1));
+	to->name = message_bytes(text);
+	to->name.len = name;
+	to->value = message_bytes(text + name + 1);
 }
 
 static void fill_start(Vmctl__Agent__V1__ExecStart *start,
@@ -68,13 +71,12 @@ static void fill_start(Vmctl__Agent__V1__ExecStart *start,
 
 	for (i = 0; i < command->n_words; i++)
 		start->arguments[start->n_arguments++] =
-			bytes_of(command->words[i], strlen(command->words[i]));
+			message_bytes(command->words[i]);
 	for (i = 0; i < command->n_variables; i++)
 		fill_variable(start->environment[start->n_environment++],
 			      command->variables[i]);
 	if (command->directory)
-		start->directory =
-			bytes_of(command->directory, strlen(command->directory));
+		start->directory = message_bytes(command->directory);
 	if (command->user)
 		start->user = (char *)command->user;
 	if (timeout_ms >= 0)

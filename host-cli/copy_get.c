@@ -147,8 +147,7 @@ static enum status receive(struct copy *c, struct new_file *file, const char *pa
 	uint32_t mode = 0;
 	int ret;
 
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	offer_prefix(file, &prefix, digest);
 	if (prefix.size)
 		request.prefix = &prefix;
@@ -247,8 +246,7 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 	ProtobufCMessage *message;
 	int ret;
 
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	ret = guest_rpc_open(&c->rpc, &stream, "ListDirectory", &request.base,
 			     RPC_SERVER_SENDS, copy_deadline(c), err);
 	while (!ret) {

@@ -209,8 +209,7 @@ static enum status put_file(struct copy *c, int fd, const struct stat *st,
 	int ret;
 
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	request.size = (uint64_t)st->st_size;
 	request.attributes = &attributes.all;
 	request.resumable = c->resume;
@@ -244,8 +243,7 @@ static enum status put_symlink(struct copy *c, int dir, const char *name,
 	if (n < 0)
 		return fail_local(c, name, errno);
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	request.target.data = (uint8_t *)target;
 	request.target.len = (size_t)n;
 	request.attributes = &attributes.all;
@@ -271,8 +269,7 @@ static enum status make_directory(struct copy *c, const struct stat *st,
 	int ret;
 
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	if (last)
 		request.attributes = &attributes.all;
 	ret = guest_rpc_call(&c->rpc, "MakeDirectory", &request.base,

@@ -94,10 +94,7 @@ int hostname_main(int argc, char **argv)
 		return report_finish(&r);
 	}
 	get(&vm, deadline, &r);
-	if (options.nargs > 1 && r.status == STATUS_OK) {
-		step_would(&r, "set");
-		if (!options.json)
-			step_print_would(&r);
-	}
+	if (options.nargs > 1 && r.status == STATUS_OK)
+		step_would_only(&r, "set");
 	return report_finish(&r);
 }

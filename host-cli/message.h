@@ -9,6 +9,9 @@
 /* A message with all that is in it, or NULL. */
 void message_free(void *message);
 
+/* A string as the bytes of a message, which does not own them. */
+ProtobufCBinaryData message_bytes(const char *text);
+
 /* Makes every string of one printable, in place (text_sanitize()). */
 void message_sanitize(ProtobufCMessage *message);
 

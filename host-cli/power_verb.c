@@ -59,9 +59,7 @@ static void run(const struct vm *vm, const char *method, bool force, const char 
 	way = way_name(((Vmctl__Agent__V1__PowerResponse *)m)->way);
 	report_set(r, "way", json_string(way));
 	if (request.dry_run)
-		step_would(r, r->verb);
-	if (!r->options->json && request.dry_run)
-		step_print_would(r);
+		step_would_only(r, r->verb);
 	else if (!r->options->json && !r->options->quiet)
 		printf("%s: %s (%s)\n", r->printable, does, way);
 	message_free(m);

@@ -143,11 +143,8 @@ static void run(const struct ssh_keys *k, const struct vm *vm, struct report *r)
 		return;
 	print((const Vmctl__Agent__V1__SshKeysResponse *)m, change, r);
 	message_free(m);
-	if ((k->add || k->remove) && !change) {
-		step_would(r, k->add ? "add" : "remove");
-		if (!r->options->json)
-			step_print_would(r);
-	}
+	if ((k->add || k->remove) && !change)
+		step_would_only(r, k->add ? "add" : "remove");
 }
 
 int ssh_keys_main(int argc, char **argv)
