@@ -243,6 +243,9 @@ static void read_packets(struct task *task)
 		n = recv(task->source.fd, packet, sizeof(packet), MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		/* It left some of the client's data unread; what it said follows. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
 		if (n <= 0) {
 			fail(task, -EIO, "the process of the call has died");
 			return;
