@@ -26,8 +26,11 @@ static struct freezer {
 	deadline_t until;
 } freezer;
 
-bool freezer_active(void)
+bool freezer_refuses(struct agent_call *call)
 {
+	if (freezer.active)
+		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
+				"file systems of the guest are frozen");
 	return freezer.active;
 }
 
