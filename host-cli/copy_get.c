@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "new_file.h"
 #include "prefix.h"
 
@@ -36,22 +37,6 @@ static int next(struct copy *c, struct rpc_stream *stream, Response **response,
 	return ret;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len, uint64_t at)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -ENOSPC;
-		data += n;
-		len -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
 /* *local: the failure is the host's. */
 static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool *local,
 			struct error *err)
@@ -67,7 +52,7 @@ static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool 
 		if (c->size && len > c->size - c->at)
 			ret = error_set(err, -EPROTO, "more data than the file has");
 		else
-			ret = write_all(fd, response->data.data, len, c->at);
+			ret = io_pwrite_full(fd, response->data.data, len, c->at);
 		*local = ret && ret != -EPROTO;
 		message_free(response);
 		if (ret)
