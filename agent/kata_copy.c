@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "decode.h"
 #include "io.h"
 #include "kata/agent.pb-c.h"
 
@@ -122,11 +123,8 @@ static int copy_link(int dir, const char *name, const Grpc__CopyFileRequest *req
 {
 	char target[PATH_MAX];
 
-	if (!request->data.len || request->data.len >= sizeof(target) ||
-	    memchr(request->data.data, '\0', request->data.len))
+	if (!agent_decode_text(&request->data, target, sizeof(target)))
 		return error_set(err, -EINVAL, "no target of a symbolic link");
-	memcpy(target, request->data.data, request->data.len);
-	target[request->data.len] = '\0';
 	unlinkat(dir, name, 0);
 	if (symlinkat(target, dir, name) < 0)
 		return error_set(err, -errno, "symlink '%s': %s", name,

@@ -31,8 +31,10 @@ struct events {
 	uint64_t count; /* end after so many; 0: never */
 };
 
-static int add_kind(struct events *e, const char *name, size_t len)
+static int add_kind(void *into, const char *name, size_t len)
 {
+	struct events *e = into;
+
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strlen(kinds[i].name) == len && !memcmp(kinds[i].name, name, len) &&
 		    e->n_kinds < KINDS_MAX) {
@@ -44,20 +46,12 @@ static int add_kind(struct events *e, const char *name, size_t len)
 
 static int set_kinds(void *into, const char *value, struct error *err)
 {
-	const char *at = value;
-	size_t len;
-
-	for (;;) {
-		len = strcspn(at, ",");
-		if (add_kind(into, at, len))
-			return error_set(err, -EINVAL,
-					 "--kinds %s: give some of hotplug, module, "
-					 "pressure, oom",
-					 value);
-		if (!at[len])
-			return 0;
-		at += len + 1;
-	}
+	if (text_words(value, add_kind, into))
+		return error_set(err, -EINVAL,
+				 "--kinds %s: give some of hotplug, module, "
+				 "pressure, oom",
+				 value);
+	return 0;
 }
 
 static int set_count(void *into, const char *value, struct error *err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "text.h"
 #include "verbs.h"
 
 #define POLL_MS	  100  /* between two questions */
@@ -46,8 +47,9 @@ struct wait {
 	char reason[REPORT_TEXT_MAX]; /* why the one that is asked did not answer */
 };
 
-static int take_party(struct wait *w, const char *name, size_t len)
+static int take_party(void *into, const char *name, size_t len)
 {
+	struct wait *w = into;
 	size_t i;
 
 	for (i = 0; i < PARTIES; i++) {
@@ -63,20 +65,12 @@ static int take_party(struct wait *w, const char *name, size_t len)
 static int set_for(void *into, const char *value, struct error *err)
 {
 	struct wait *w = into;
-	const char *at = value;
-	size_t len;
 
 	memset(w->wanted, 0, sizeof(w->wanted));
-	for (;;) {
-		len = strcspn(at, ",");
-		if (take_party(w, at, len))
-			return error_set(err, -EINVAL,
-					 "--for %s: give agent, module or agent,module",
-					 value);
-		if (!at[len])
-			return 0;
-		at += len + 1;
-	}
+	if (text_words(value, take_party, w))
+		return error_set(err, -EINVAL,
+				 "--for %s: give agent, module or agent,module", value);
+	return 0;
 }
 
 static const struct option_spec specs[] = {
