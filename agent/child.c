@@ -124,3 +124,34 @@ void agent_child_leave(struct agent_child *child)
 	close(child->source.fd);
 	reap(child->pid);
 }
+
+static void not_expected(struct agent_child *child, int status)
+{
+	(void)child;
+	(void)status;
+}
+
+void agent_children_leave(struct agent_children *children, pid_t pid)
+{
+	struct agent_child child = {.pid = pid, .exited = not_expected};
+
+	if (agent_child_watch(children, &child) < 0)
+		reap(pid);
+	else
+		agent_child_leave(&child);
+}
+
+void agent_child_keep(int fd)
+{
+	if (fd != AGENT_CHILD_FD && dup2(fd, AGENT_CHILD_FD) < 0)
+		_exit(errno);
+	closefrom(AGENT_CHILD_FD + 1);
+}
+
+void agent_child_unblock(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}

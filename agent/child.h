@@ -57,5 +57,18 @@ int agent_child_signal(struct agent_child *child, int signal);
 void agent_child_drop(struct agent_child *child);
 /* The same without the signal, for a process that ends by itself. */
 void agent_child_leave(struct agent_child *child);
+/* Likewise for one that is not watched. */
+void agent_children_leave(struct agent_children *children, pid_t pid);
+
+/*
+ * What follows is for a process of the agent's own, after the fork. The one descriptor
+ * that it needs becomes AGENT_CHILD_FD, and none of the agent's other ones stays open:
+ * a connection that the agent closes while this process blocks must be closed for its
+ * peer too. An errno is the exit status where that fails.
+ */
+#define AGENT_CHILD_FD 3
+void agent_child_keep(int fd);
+/* Signals, which the agent's loop reads, do again what they do. */
+void agent_child_unblock(void);
 
 #endif

@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/rtc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +12,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "sysfile.h"
 #include "vmctl/agent/v1/system.pb-c.h"
 
 #define NANOSECONDS_MAX 999999999u
@@ -51,16 +50,13 @@ static void get_time(struct agent_call *call, const ProtobufCMessage *message)
 
 static int set_rtc(const char *root)
 {
-	char path[PATH_MAX];
-	cleanup_close int fd = -1;
+	cleanup_close int fd = sysfile_open(root, "/dev/rtc0", O_RDONLY, NULL);
 	time_t now = time(NULL);
 	struct rtc_time rtc;
 	struct tm tm;
 
-	snprintf(path, sizeof(path), "%s/dev/rtc0", root);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (!gmtime_r(&now, &tm))
 		return -EOVERFLOW;
 	rtc = (struct rtc_time){.tm_sec = tm.tm_sec,

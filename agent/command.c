@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "identity.h"
 
 #define STATUS_FD    3
@@ -131,13 +132,11 @@ void command_free(struct command *command)
 
 static void forget_agent(void)
 {
-	sigset_t none;
 	int fd;
 
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	agent_child_unblock();
 	umask(022);
 	clearenv();
 	/* The agent's unit makes the agent the last to be killed, not its commands. */

@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void *budget_alloc(void *data, size_t size)
 {
@@ -30,6 +31,15 @@ ProtobufCMessage *agent_decode(const ProtobufCMessageDescriptor *type,
 	};
 
 	return protobuf_c_message_unpack(type, &allocator, len, data);
+}
+
+bool agent_decode_text(const ProtobufCBinaryData *bytes, char *to, size_t size)
+{
+	if (!bytes->len || bytes->len >= size || memchr(bytes->data, '\0', bytes->len))
+		return false;
+	memcpy(to, bytes->data, bytes->len);
+	to[bytes->len] = '\0';
+	return true;
 }
 
 void agent_decode_free(ProtobufCMessage *message)

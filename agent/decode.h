@@ -7,6 +7,7 @@
 #define AGENT_DECODE_H
 
 #include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@
  */
 ProtobufCMessage *agent_decode(const ProtobufCMessageDescriptor *type,
 			       const uint8_t *data, size_t len);
+/* As a string; false for bytes that are none, have a NUL, or do not fit. */
+bool agent_decode_text(const ProtobufCBinaryData *bytes, char *to, size_t size);
 /* NULL is let pass. */
 void agent_decode_free(ProtobufCMessage *message);
 

@@ -3,9 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/random.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,6 +11,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "sysfile.h"
 #include "vmctl/agent/v1/system.pb-c.h"
 
 static int add(int fd, const ProtobufCBinaryData *data, bool credit)
@@ -36,31 +35,31 @@ static int add(int fd, const ProtobufCBinaryData *data, bool credit)
 	return 0;
 }
 
+int entropy_add(const char *root, const ProtobufCBinaryData *data, bool credit,
+		struct error *err)
+{
+	cleanup_close int fd = sysfile_open(root, "/dev/random", O_WRONLY, NULL);
+	int ret = fd < 0 ? fd : add(fd, data, credit);
+
+	return ret ? error_set(err, ret, "/dev/random: %s", strerror(-ret)) : 0;
+}
+
 static void add_entropy(struct agent_call *call, const ProtobufCMessage *message)
 {
 	const Vmctl__Agent__V1__AddEntropyRequest *request =
 		(const Vmctl__Agent__V1__AddEntropyRequest *)message;
 	Vmctl__Agent__V1__AddEntropyResponse response =
 		VMCTL__AGENT__V1__ADD_ENTROPY_RESPONSE__INIT;
-	cleanup_close int fd = -1;
-	char path[PATH_MAX];
 	struct error err;
-	int ret;
 
-	if (!request->data.len || request->data.len > ENTROPY_MAX) {
+	if (!request->data.len || request->data.len > ENTROPY_MAX)
 		agent_call_fail(call, TTRPC_INVALID_ARGUMENT, "%zu bytes; give 1 to %d",
 				request->data.len, ENTROPY_MAX);
-		return;
-	}
-	snprintf(path, sizeof(path), "%s/dev/random", call->agent->options->root);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	ret = fd < 0 ? -errno : add(fd, &request->data, request->credit);
-	if (!ret) {
+	else if (entropy_add(call->agent->options->root, &request->data,
+			     request->credit, &err))
+		agent_call_fail_error(call, &err);
+	else
 		agent_call_reply(call, &response.base);
-		return;
-	}
-	error_set(&err, ret, "/dev/random: %s", strerror(-ret));
-	agent_call_fail_error(call, &err);
 }
 
 static const struct agent_method methods[] = {

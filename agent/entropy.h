@@ -7,6 +7,13 @@
 
 #define ENTROPY_MAX 4096 /* bytes in a call */
 
+/*
+ * Mixes them into the guest's generator, of /dev/random. credit: they count as random,
+ * and are used from now on.
+ */
+int entropy_add(const char *root, const ProtobufCBinaryData *data, bool credit,
+		struct error *err);
+
 extern const struct agent_service entropy_service;
 
 #endif

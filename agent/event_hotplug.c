@@ -14,6 +14,7 @@
 #include "events.h"
 #include "log.h"
 #include "netlink.h"
+#include "upcall_class.h"
 #include "upcall_netlink.h"
 #include "upcall_wire.h"
 
@@ -31,19 +32,6 @@ static struct nla_policy event_policy[UPCALL_GENL_ATTR_MAX + 1] = {
 	[UPCALL_GENL_ATTR_PLUGGED] = {.type = NLA_NESTED},
 	[UPCALL_GENL_ATTR_UNPLUGGED] = {.type = NLA_NESTED},
 };
-
-static const char *class_name(uint32_t class_number)
-{
-	static const char *const names[] = {
-		[UPCALL_CLASS_CPU] = "cpu",	  [UPCALL_CLASS_MMIO] = "mmio",
-		[UPCALL_CLASS_PCI] = "pci",	  [UPCALL_CLASS_MEM] = "mem",
-		[UPCALL_CLASS_VIOMMU] = "viommu", [UPCALL_CLASS_VIOMMU_RANGE] = "range",
-	};
-
-	if (class_number >= sizeof(names) / sizeof(names[0]) || !names[class_number])
-		return "unknown";
-	return names[class_number];
-}
 
 struct things {
 	Vmctl__Agent__V1__HotplugThing messages[THINGS_MAX];
@@ -70,7 +58,7 @@ static void take_things(struct nlattr *nest, struct things *things)
 		memcpy(&entry, nla_data(attr), sizeof(entry));
 		m = &things->messages[things->n];
 		vmctl__agent__v1__hotplug_thing__init(m);
-		m->class_ = (char *)class_name(le32toh(entry.class_number));
+		m->class_ = (char *)upcall_class_name(le32toh(entry.class_number));
 		m->key = le64toh(entry.key);
 		things->list[things->n++] = m;
 	}

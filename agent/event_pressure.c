@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "cleanup.h"
 #include "events.h"
 #include "log.h"
+#include "sysfile.h"
 
 /* A window of whole 2 s is let anyone have, from 6.5 on; before, CAP_SYS_RESOURCE. */
 static const char trigger[] = "some 200000 2000000";
@@ -59,11 +59,13 @@ static void ready(struct agent_source *source, uint32_t happened)
 static int open_trigger(const char *root, const char *name)
 {
 	cleanup_close int fd = -1;
-	char path[PATH_MAX];
+	char path[64];
 
-	snprintf(path, sizeof(path), "%s/proc/pressure/%s", root, name);
-	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 || write(fd, trigger, sizeof(trigger)) < 0)
+	snprintf(path, sizeof(path), "/proc/pressure/%s", name);
+	fd = sysfile_open(root, path, O_RDWR | O_NONBLOCK, NULL);
+	if (fd < 0)
+		return fd;
+	if (write(fd, trigger, sizeof(trigger)) < 0)
 		return -errno;
 	return steal_fd(&fd);
 }

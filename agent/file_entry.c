@@ -12,6 +12,7 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "decode.h"
 #include "file_stat.h"
 #include "new_file.h"
 #include "rooted.h"
@@ -282,12 +283,9 @@ int file_entry_make_symlink(struct agent_task_io *io, const ProtobufCMessage *me
 
 	if (root < 0)
 		return root;
-	if (!request->target.len || request->target.len >= sizeof(target) ||
-	    memchr(request->target.data, '\0', request->target.len))
+	if (!agent_decode_text(&request->target, target, sizeof(target)))
 		return error_set(err, -EINVAL, "a target of %zu bytes",
 				 request->target.len);
-	memcpy(target, request->target.data, request->target.len);
-	target[request->target.len] = '\0';
 	ret = rooted_split(root, &request->path, &name, err);
 	if (ret)
 		return ret;

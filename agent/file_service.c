@@ -10,16 +10,6 @@
 
 #define REQUEST_MAX (16u << 10) /* two paths, and some numbers */
 
-/* A write would wait in the kernel until the thaw. */
-static bool refuse_if_frozen(struct agent_call *call)
-{
-	if (!freezer_active())
-		return false;
-	agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
-			"file systems of the guest are frozen");
-	return true;
-}
-
 static void stat_file(struct agent_call *call, const ProtobufCMessage *request)
 {
 	agent_task_start(call, request, file_entry_stat, AGENT_TASK_KILL);
@@ -32,14 +22,14 @@ static void list_directory(struct agent_call *call, const ProtobufCMessage *requ
 
 static void make_directory(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!refuse_if_frozen(call))
+	if (!freezer_refuses(call))
 		agent_task_start(call, request, file_entry_make_directory,
 				 AGENT_TASK_UNDOES);
 }
 
 static void make_symlink(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!refuse_if_frozen(call))
+	if (!freezer_refuses(call))
 		agent_task_start(call, request, file_entry_make_symlink,
 				 AGENT_TASK_UNDOES);
 }
@@ -51,7 +41,7 @@ static void read_file(struct agent_call *call, const ProtobufCMessage *request)
 
 static void write_file(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!refuse_if_frozen(call))
+	if (!freezer_refuses(call))
 		agent_task_start(call, request, file_write, AGENT_TASK_UNDOES);
 }
 

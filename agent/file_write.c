@@ -12,6 +12,7 @@
 #include "decode.h"
 #include "file_prefix.h"
 #include "file_stat.h"
+#include "io.h"
 #include "new_file.h"
 #include "rooted.h"
 
@@ -56,25 +57,16 @@ static int begin(struct write *w, const Vmctl__Agent__V1__WriteFileOpen *request
 
 static int put(struct write *w, const uint8_t *data, size_t len, struct error *err)
 {
+	int ret;
+
 	if (len > w->size - w->at)
 		return error_set(err, -EINVAL, "more data than the %llu bytes said",
 				 (unsigned long long)w->size);
-	while (len) {
-		ssize_t n = pwrite(w->file.fd, data, len, (off_t)w->at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			int code = n ? errno : ENOSPC;
-
-			return error_set(err, -code, "%s: writing at %llu: %s",
-					 w->target.name, (unsigned long long)w->at,
-					 strerror(code));
-		}
-		data += n;
-		len -= n;
-		w->at += n;
-	}
+	ret = io_pwrite_full(w->file.fd, data, len, w->at);
+	if (ret)
+		return error_set(err, ret, "%s: writing at %llu: %s", w->target.name,
+				 (unsigned long long)w->at, strerror(-ret));
+	w->at += len;
 	return 0;
 }
 

@@ -15,10 +15,7 @@ static void list_filesystems(struct agent_call *call, const ProtobufCMessage *re
 
 static void trim_filesystems(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (freezer_active())
-		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
-				"file systems of the guest are frozen");
-	else
+	if (!freezer_refuses(call))
 		agent_task_start(call, request, filesystem_trim, AGENT_TASK_KILL);
 }
 

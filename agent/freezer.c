@@ -2,11 +2,9 @@
 #include "freezer.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -15,14 +13,12 @@
 #include "log.h"
 #include "task.h"
 
-#define FREEZER_FD 3
-
 /* There is one: a second freeze waits for nobody and is refused. */
 static struct freezer {
 	bool active;
 	bool expired; /* the last one, and nobody has been told */
 	struct agent *agent;
-	struct agent_child child;
+	pid_t pid;
 	struct agent_source source;
 	struct agent_call *freezes; /* the call that waits for the freeze, or NULL */
 	struct agent_call *thaws;   /* the call that waits for the thaw, or NULL */
@@ -30,24 +26,12 @@ static struct freezer {
 	deadline_t until;
 } freezer;
 
-bool freezer_active(void)
+bool freezer_refuses(struct agent_call *call)
 {
+	if (freezer.active)
+		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
+				"file systems of the guest are frozen");
 	return freezer.active;
-}
-
-static void not_expected(struct agent_child *child, int status)
-{
-	(void)child;
-	(void)status;
-}
-
-static void part(struct agent *agent, pid_t pid)
-{
-	freezer.child = (struct agent_child){.pid = pid, .exited = not_expected};
-	if (agent_child_watch(&agent->children, &freezer.child) < 0)
-		waitpid(pid, NULL, WNOHANG);
-	else
-		agent_child_leave(&freezer.child);
 }
 
 /* The process goes on by itself: without a socket it thaws. */
@@ -55,7 +39,7 @@ static void release(void)
 {
 	agent_loop_remove(&freezer.agent->loop, &freezer.source);
 	close(freezer.source.fd);
-	part(freezer.agent, freezer.child.pid);
+	agent_children_leave(&freezer.agent->children, freezer.pid);
 	if (freezer.frozen)
 		vmctl__agent__v1__freeze_filesystems_response__free_unpacked(
 			freezer.frozen, NULL);
@@ -72,7 +56,7 @@ static void rescue(void)
 		_exit(0);
 	}
 	if (pid > 0)
-		part(freezer.agent, pid);
+		agent_children_leave(&freezer.agent->children, pid);
 }
 
 /* Ends the calls that wait. */
@@ -91,11 +75,8 @@ static void fail_calls(int code, const char *text)
 
 static void died(void)
 {
-	pid_t pid = freezer.child.pid;
-
 	if (freezer.frozen)
 		rescue();
-	freezer.child.pid = pid;
 	release();
 	agent_log_release();
 	agent_log(AGENT_LOG_ERROR, "the process that held the freeze has died");
@@ -180,12 +161,10 @@ static void work_and_exit(const struct agent *agent, int fd, int64_t timeout_ms,
 			  const ProtobufCMessage *request)
 {
 	setpgid(0, 0);
-	if (fd != FREEZER_FD && dup2(fd, FREEZER_FD) < 0)
-		_exit(1);
-	closefrom(FREEZER_FD + 1);
+	agent_child_keep(fd);
 	freeze_work(agent->options->root,
 		    (const Vmctl__Agent__V1__FreezeFilesystemsRequest *)request,
-		    timeout_ms, FREEZER_FD);
+		    timeout_ms, AGENT_CHILD_FD);
 	_exit(0);
 }
 
@@ -198,15 +177,15 @@ static int spawn(struct agent *agent, int64_t timeout_ms,
 		return -errno;
 	freezer.agent = agent;
 	freezer.source = (struct agent_source){.fd = fds[0], .ready = ready};
-	freezer.child.pid = fork();
-	if (!freezer.child.pid)
+	freezer.pid = fork();
+	if (!freezer.pid)
 		work_and_exit(agent, fds[1], timeout_ms, request);
-	ret = freezer.child.pid < 0 ? -errno : 0;
+	ret = freezer.pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (!ret) {
 		ret = agent_loop_add(&agent->loop, &freezer.source, EPOLLIN);
 		if (ret)
-			part(agent, freezer.child.pid);
+			agent_children_leave(&agent->children, freezer.pid);
 	}
 	if (ret)
 		close(fds[0]);

@@ -15,8 +15,11 @@
 #define FREEZER_DEFAULT_MS 30000
 #define FREEZER_MAX_MS	   600000
 
-/* Whether something is, or is being, frozen. */
-bool freezer_active(void);
+/*
+ * Ends a call that would write while something is, or is being, frozen: it would wait
+ * in the kernel until the thaw.
+ */
+bool freezer_refuses(struct agent_call *call);
 
 /* Of methods. */
 void freezer_freeze(struct agent_call *call, const ProtobufCMessage *request);

@@ -51,17 +51,11 @@ static int read_memory(const char *root, struct guest_info *info, struct error *
 
 static int read_module(const char *root, struct guest_info *info, struct error *err)
 {
-	char text[SYSFILE_MAX];
-	int ret;
+	int ret = sysfile_read_line(root, "/sys/module/upcall/version",
+				    info->module_version, sizeof(info->module_version),
+				    err);
 
-	ret = sysfile_read(root, "/sys/module/upcall/version", text, sizeof(text), err);
-	if (ret == -ENOENT)
-		return 0;
-	if (ret < 0)
-		return ret;
-	text[strcspn(text, "\n")] = '\0';
-	agent_log_printable(text, info->module_version, sizeof(info->module_version));
-	return 0;
+	return ret == -ENOENT ? 0 : ret;
 }
 
 int guest_info_read(const char *root, struct guest_info *info, struct error *err)

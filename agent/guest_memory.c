@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
 #include "sysfile.h"
 
 #define MEMORY_DIR "/sys/devices/system/memory"
@@ -61,16 +60,10 @@ static long block_number(const char *name)
 static int read_word(const char *root, uint32_t block, const char *name, char *to,
 		     size_t size)
 {
-	char path[sizeof(MEMORY_DIR) + 64], text[SYSFILE_MAX];
-	int ret;
+	char path[sizeof(MEMORY_DIR) + 64];
 
 	snprintf(path, sizeof(path), MEMORY_DIR "/memory%" PRIu32 "/%s", block, name);
-	ret = sysfile_read(root, path, text, sizeof(text), NULL);
-	if (ret < 0)
-		return ret;
-	text[strcspn(text, "\n")] = '\0';
-	agent_log_printable(text, to, size);
-	return 0;
+	return sysfile_read_line(root, path, to, size, NULL);
 }
 
 static int read_block(const char *root, uint32_t number,

@@ -2,15 +2,12 @@
 #include "hostname.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent.h"
 #include "cleanup.h"
-#include "log.h"
 #include "replace.h"
 #include "sysfile.h"
 #include "vmctl/agent/v1/system.pb-c.h"
@@ -20,17 +17,6 @@
 
 typedef Vmctl__Agent__V1__SetHostnameRequest SetRequest;
 
-/* A line of a file as printable text; "" where there is none. */
-static void read_line(const char *root, const char *path, char *to, size_t size)
-{
-	char text[SYSFILE_MAX];
-
-	if (sysfile_read(root, path, text, sizeof(text), NULL) < 0)
-		*text = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	agent_log_printable(text, to, size);
-}
-
 static void get_hostname(struct agent_call *call, const ProtobufCMessage *message)
 {
 	Vmctl__Agent__V1__GetHostnameResponse response =
@@ -39,8 +25,9 @@ static void get_hostname(struct agent_call *call, const ProtobufCMessage *messag
 	char name[256], persistent[256];
 
 	(void)message;
-	read_line(root, KERNEL_FILE, name, sizeof(name));
-	read_line(root, "/etc/hostname", persistent, sizeof(persistent));
+	/* "" where there is none. */
+	sysfile_read_line(root, KERNEL_FILE, name, sizeof(name), NULL);
+	sysfile_read_line(root, "/etc/hostname", persistent, sizeof(persistent), NULL);
 	response.name = name;
 	response.persistent = persistent;
 	agent_call_reply(call, &response.base);
@@ -66,13 +53,11 @@ static bool is_name(const char *name)
 
 static int make_persistent(const char *root, const char *name, struct error *err)
 {
-	char path[PATH_MAX], line[NAME_MAX_LEN + 2];
-	cleanup_close int dir = -1;
+	cleanup_close int dir = sysfile_open(root, "/etc", O_PATH | O_DIRECTORY, NULL);
+	char line[NAME_MAX_LEN + 2];
 
-	snprintf(path, sizeof(path), "%s/etc", root);
-	dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return error_set(err, -errno, "/etc: %s", strerror(errno));
+		return error_set(err, dir, "/etc: %s", strerror(-dir));
 	snprintf(line, sizeof(line), "%s\n", name);
 	return replace_file(dir, "hostname", line, strlen(line), 0644, err);
 }

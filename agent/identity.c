@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sysfile.h"
+
 #define ID_NONE ((unsigned long)UINT_MAX) /* -1 means "leave it" to setresuid(2) */
 
 /* A number alone, below -1. */
@@ -23,14 +25,6 @@ static bool is_id(const char *text, unsigned long *id)
 	return !*end && !errno && *id < ID_NONE;
 }
 
-static FILE *open_below(const char *root, const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/etc/%s", root, name);
-	return fopen(path, "re");
-}
-
 /* By name, or by uid if the name is NULL. errno as of getpwnam(3). */
 static const struct passwd *find_user(const char *root, const char *name, uid_t uid)
 {
@@ -40,7 +34,7 @@ static const struct passwd *find_user(const char *root, const char *name, uid_t 
 	errno = 0;
 	if (!*root)
 		return name ? getpwnam(name) : getpwuid(uid);
-	f = open_below(root, "passwd");
+	f = sysfile_stream(root, "/etc/passwd", NULL);
 	if (!f)
 		return NULL;
 	do {
@@ -60,7 +54,7 @@ static int find_group(const char *root, const char *name, gid_t *gid, struct err
 	if (!*root) {
 		g = getgrnam(name);
 	} else {
-		f = open_below(root, "group");
+		f = sysfile_stream(root, "/etc/group", NULL);
 		do {
 			g = f ? fgetgrent(f) : NULL;
 		} while (g && strcmp(g->gr_name, name) != 0);

@@ -9,9 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "cleanup.h"
-
-#define CHILD_FD 3
 
 void agent_jobs_init(struct agent_jobs *jobs, struct agent_loop *loop)
 {
@@ -23,21 +22,12 @@ void agent_jobs_init(struct agent_jobs *jobs, struct agent_loop *loop)
 
 static void child(struct agent_job *job, int fd, pid_t parent)
 {
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	agent_child_unblock();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(ESRCH);
-	/*
-	 * Nothing of the agent's stays open here: a connection that the agent
-	 * closes while this child blocks must be closed for its peer too.
-	 */
-	if (fd != CHILD_FD && dup2(fd, CHILD_FD) < 0)
-		_exit(errno);
-	closefrom(CHILD_FD + 1);
-	_exit(-job->work(job, CHILD_FD));
+	agent_child_keep(fd);
+	_exit(-job->work(job, AGENT_CHILD_FD));
 }
 
 /* The exit status is an errno: both fit into a byte. */

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "decode.h"
+#include "io.h"
 #include "kata/agent.pb-c.h"
 
 #define PART_PREFIX  ".vmctl-part."
@@ -121,34 +123,13 @@ static int copy_link(int dir, const char *name, const Grpc__CopyFileRequest *req
 {
 	char target[PATH_MAX];
 
-	if (!request->data.len || request->data.len >= sizeof(target) ||
-	    memchr(request->data.data, '\0', request->data.len))
+	if (!agent_decode_text(&request->data, target, sizeof(target)))
 		return error_set(err, -EINVAL, "no target of a symbolic link");
-	memcpy(target, request->data.data, request->data.len);
-	target[request->data.len] = '\0';
 	unlinkat(dir, name, 0);
 	if (symlinkat(target, dir, name) < 0)
 		return error_set(err, -errno, "symlink '%s': %s", name,
 				 strerror(errno));
 	return give(dir, name, request, err);
-}
-
-static int write_piece(int fd, const Grpc__CopyFileRequest *request, struct error *err)
-{
-	size_t done = 0;
-
-	while (done < request->data.len) {
-		ssize_t n =
-			pwrite(fd, request->data.data + done, request->data.len - done,
-			       request->offset + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set(err, -errno, "write: %s", strerror(errno));
-		done += n;
-	}
-	return 0;
 }
 
 static int open_part(int dir, const char *part, const Grpc__CopyFileRequest *request,
@@ -180,9 +161,10 @@ static int copy_regular(int dir, const char *name, const Grpc__CopyFileRequest *
 	fd = open_part(dir, part, request, err);
 	if (fd < 0)
 		return fd;
-	ret = write_piece(fd, request, err);
+	ret = io_pwrite_full(fd, request->data.data, request->data.len,
+			     (uint64_t)request->offset);
 	if (ret)
-		return ret;
+		return error_set(err, ret, "write: %s", strerror(-ret));
 	if (fstat(fd, &st) < 0)
 		return error_set(err, -errno, "stat '%s': %s", part, strerror(errno));
 	if (st.st_size != request->file_size)

@@ -2,18 +2,15 @@
 #include "kata.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/random.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "cleanup.h"
+#include "entropy.h"
 #include "guest_cpu.h"
 #include "guest_memory.h"
 #include "kata/agent.pb-c.h"
@@ -24,7 +21,6 @@
 #define ONLINE_TRIES 100 /* 50 ms apart: 5 s */
 #define ONLINE_PAUSE 50000000
 #define ONLINE_MS    5000
-#define SEED_MAX     4096
 
 int kata_send_empty(struct agent_answer *answer, struct error *err)
 {
@@ -169,27 +165,6 @@ static int make_date_time(struct agent_answer *answer, const struct agent *agent
 	return kata_send_empty(answer, err);
 }
 
-static int reseed(const char *root, const ProtobufCBinaryData *data, struct error *err)
-{
-	union {
-		struct rand_pool_info info;
-		uint8_t room[sizeof(struct rand_pool_info) + SEED_MAX];
-	} seed = {.info = {.entropy_count = (int)data->len * 8,
-			   .buf_size = (int)data->len}};
-	cleanup_close int fd = -1;
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/dev/random", root);
-	fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return error_set(err, -errno, "open %s: %s", path, strerror(errno));
-	memcpy(seed.room + sizeof(seed.info), data->data, data->len);
-	if (ioctl(fd, RNDADDENTROPY, &seed) < 0 || ioctl(fd, RNDRESEEDCRNG, 0) < 0)
-		return error_set(err, -errno, "reseeding %s: %s", path,
-				 strerror(errno));
-	return 0;
-}
-
 static int make_reseed(struct agent_answer *answer, const struct agent *agent,
 		       const ProtobufCMessage *message, struct error *err)
 {
@@ -197,10 +172,10 @@ static int make_reseed(struct agent_answer *answer, const struct agent *agent,
 		&((const Grpc__ReseedRandomDevRequest *)message)->data;
 	int ret;
 
-	if (!data->len || data->len > SEED_MAX)
+	if (!data->len || data->len > ENTROPY_MAX)
 		return error_set(err, -EINVAL, "a seed of %zu bytes; give 1 to %d",
-				 data->len, SEED_MAX);
-	ret = reseed(agent->options->root, data, err);
+				 data->len, ENTROPY_MAX);
+	ret = entropy_add(agent->options->root, data, true, err);
 	return ret ? ret : kata_send_empty(answer, err);
 }
 
@@ -285,7 +260,7 @@ static const struct agent_method methods[] = {
 	{
 		.name = "ReseedRandomDev",
 		.request = &grpc__reseed_random_dev_request__descriptor,
-		.request_max = 2 * SEED_MAX,
+		.request_max = 2 * ENTROPY_MAX,
 		.response = &grpc__empty__descriptor,
 		.changes = true,
 		.handle = reseed_random,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "sysfile.h"
 
 #define MOUNTS_MAX 4096
 
@@ -25,22 +26,6 @@ static int real_ioctl(int fd, unsigned long request, void *arg)
 }
 
 int (*mounts_ioctl)(int fd, unsigned long request, void *arg) = real_ioctl;
-
-static FILE *open_below(const char *root, const char *path, struct error *err)
-{
-	cleanup_free char *name = NULL;
-	FILE *file;
-
-	if (asprintf(&name, "%s%s", root, path) < 0) {
-		name = NULL;
-		error_set(err, -ENOMEM, "no memory");
-		return NULL;
-	}
-	file = fopen(name, "re");
-	if (!file)
-		error_set(err, -errno, "open %s: %s", name, strerror(errno));
-	return file;
-}
 
 /* "\040" and the like; the kernel writes so what would end a field or a line. */
 static void decode(char *s)
@@ -196,14 +181,14 @@ int mounts_read(const char *root, struct mounts *mounts, struct error *err)
 	int ret;
 
 	*mounts = (struct mounts){0};
-	file = open_below(root, "/proc/self/mountinfo", err);
+	file = sysfile_stream(root, "/proc/self/mountinfo", err);
 	if (!file)
 		return err->code;
 	ret = read_mountinfo(file, mounts);
 	fclose(file);
 	if (ret)
 		return error_set(err, ret, "/proc/self/mountinfo: %s", strerror(-ret));
-	file = open_below(root, "/proc/filesystems", err);
+	file = sysfile_stream(root, "/proc/filesystems", err);
 	if (!file)
 		return err->code;
 	read_filesystems(file, mounts);

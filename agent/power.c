@@ -74,14 +74,6 @@ static bool can_run(const char *root, const char *program)
 	return !access(path, X_OK);
 }
 
-static bool exists(const char *root, const char *name)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s%s", root, name);
-	return !access(path, F_OK);
-}
-
 static const char *systemctl_of(const char *root)
 {
 	return can_run(root, "/usr/bin/systemctl") ? "/usr/bin/systemctl"
@@ -124,7 +116,8 @@ static Way way_of(const char *root, const struct action *a, bool force)
 {
 	if (force)
 		return KERNEL;
-	if (exists(root, "/run/systemd/system") && can_run(root, systemctl_of(root)))
+	if (sysfile_exists(root, "/run/systemd/system") &&
+	    can_run(root, systemctl_of(root)))
 		return SYSTEMD;
 	if (a->shutdown && has_shutdown(root))
 		return SHUTDOWN;

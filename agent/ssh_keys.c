@@ -4,16 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "answer.h"
 #include "cleanup.h"
 #include "identity.h"
 #include "replace.h"
 #include "ssh_key.h"
+#include "sysfile.h"
 #include "vmctl/agent/v1/ssh_keys.pb-c.h"
 
 #define FILE_NAME "authorized_keys"
@@ -29,45 +30,16 @@ enum change {
 	REMOVE
 };
 
-/* What the job's process says first; the file's text follows. */
-struct outcome {
-	struct error err;
-	uint32_t changed;
-};
+/* In the job. */
 
-struct work {
-	struct agent_job job;
-	struct agent_call *call; /* NULL: given up */
-	enum change change;
-	char *user;
-	char **keys;
-	size_t n_keys;
-	const char *root;
-	struct {
-		struct outcome outcome;
-		char text[FILE_MAX + 1];
-	} result;
-};
-
-static void work_free(struct work *w)
-{
-	for (size_t i = 0; i < w->n_keys; i++)
-		free(w->keys[i]);
-	free(w->keys);
-	free(w->user);
-	free(w);
-}
-
-/* What the job's process does. */
-
-static bool is_asked(const struct work *w, const char *line, size_t len)
+static bool is_asked(const Request *request, const char *line, size_t len)
 {
 	struct ssh_key key, asked;
 
 	if (!ssh_key_find(line, len, &key))
 		return false;
-	for (size_t i = 0; i < w->n_keys; i++)
-		if (ssh_key_find(w->keys[i], strlen(w->keys[i]), &asked) &&
+	for (size_t i = 0; i < request->n_keys; i++)
+		if (ssh_key_find(request->keys[i], strlen(request->keys[i]), &asked) &&
 		    ssh_key_equal(&key, &asked))
 			return true;
 	return false;
@@ -89,16 +61,16 @@ static bool has_key(const char *text, const char *line)
 	return false;
 }
 
-static uint32_t remove_keys(const struct work *w, char *text)
+static int remove_keys(const Request *request, char *text)
 {
 	char *to = text;
-	uint32_t n = 0;
+	int n = 0;
 
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 		size_t line = len + (text[len] == '\n');
 
-		if (is_asked(w, text, len)) {
+		if (is_asked(request, text, len)) {
 			n++;
 		} else {
 			memmove(to, text, line);
@@ -111,38 +83,37 @@ static uint32_t remove_keys(const struct work *w, char *text)
 }
 
 /* How many, or -EFBIG. text has room for FILE_MAX bytes. */
-static int add_keys(const struct work *w, char *text)
+static int add_keys(const Request *request, char *text)
 {
 	size_t len = strlen(text);
 	int n = 0;
 
-	for (size_t i = 0; i < w->n_keys; i++) {
-		size_t more = strlen(w->keys[i]) + 2;
+	for (size_t i = 0; i < request->n_keys; i++) {
+		const char *line = request->keys[i];
+		size_t more = strlen(line) + 2;
 
-		if (has_key(text, w->keys[i]))
+		if (has_key(text, line))
 			continue;
 		if (len + more > FILE_MAX)
 			return -EFBIG;
 		if (len && text[len - 1] != '\n')
 			text[len++] = '\n';
-		len += (size_t)sprintf(text + len, "%s\n", w->keys[i]);
+		len += (size_t)sprintf(text + len, "%s\n", line);
 		n++;
 	}
 	return n;
 }
 
-static int open_folder(const struct work *w, const struct identity *id, int *folder,
-		       struct error *err)
+static int open_folder(const char *root, enum change change, const struct identity *id,
+		       int *folder, struct error *err)
 {
-	cleanup_close int home = -1;
-	char path[PATH_MAX];
+	cleanup_close int home =
+		sysfile_open(root, id->home, O_PATH | O_DIRECTORY, NULL);
 
-	snprintf(path, sizeof(path), "%s%s", w->root, id->home);
-	home = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (home < 0)
-		return error_set(err, -errno, "the home of %s, %s: %s", id->name,
-				 id->home, strerror(errno));
-	if (w->change == ADD && mkdirat(home, ".ssh", 0700) < 0 && errno != EEXIST)
+		return error_set(err, home, "the home of %s, %s: %s", id->name,
+				 id->home, strerror(-home));
+	if (change == ADD && mkdirat(home, ".ssh", 0700) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "creating .ssh: %s", strerror(errno));
 	*folder = openat(home, ".ssh", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (*folder < 0 && errno != ENOENT)
@@ -180,73 +151,42 @@ static int read_file(int folder, char *text, struct error *err)
 	return 0;
 }
 
-static int change_file(const struct work *w, char *text, struct outcome *o)
+/* Fills text with the file as it is then; returns how many keys of it have changed. */
+static int change_file(const char *root, const Request *request, enum change change,
+		       char *text, struct error *err)
 {
+	const char *user = *request->user ? request->user : "root";
 	cleanup_close int folder = -1;
 	struct identity id;
-	int ret = identity_find(w->root, w->user, &id, &o->err);
+	int n, ret = identity_find(root, user, &id, err);
 
 	if (!ret && !id.known)
-		ret = error_set(&o->err, -ENOENT, "the guest has no user '%s'",
-				w->user);
+		ret = error_set(err, -ENOENT, "the guest has no user '%s'", user);
 	if (!ret)
-		ret = identity_become(&id, &o->err);
+		ret = identity_become(&id, err);
 	if (!ret)
-		ret = open_folder(w, &id, &folder, &o->err);
+		ret = open_folder(root, change, &id, &folder, err);
 	if (ret || folder < 0)
 		return ret;
-	ret = read_file(folder, text, &o->err);
-	if (ret || w->change == LIST)
+	ret = read_file(folder, text, err);
+	if (ret || change == LIST)
 		return ret;
-	ret = w->change == ADD ? add_keys(w, text) : (int)remove_keys(w, text);
-	if (ret < 0)
-		return error_set(&o->err, ret, FILE_NAME " would be too large");
-	o->changed = (uint32_t)ret;
-	return ret ? replace_file(folder, FILE_NAME, text, strlen(text), 0600, &o->err)
-		   : 0;
+	n = change == ADD ? add_keys(request, text) : remove_keys(request, text);
+	if (n < 0)
+		return error_set(err, n, FILE_NAME " would be too large");
+	if (n)
+		ret = replace_file(folder, FILE_NAME, text, strlen(text), 0600, err);
+	return ret ? ret : n;
 }
 
-static int write_all(int fd, const void *data, size_t len)
+/* The lines of the text that are keys; it is written to. */
+static int send_keys(struct agent_answer *answer, char *text, uint32_t changed,
+		     struct error *err)
 {
-	const char *from = data;
-
-	while (len) {
-		ssize_t n = write(fd, from, len);
-
-		if (n < 0)
-			return -errno;
-		from += n;
-		len -= n;
-	}
-	return 0;
-}
-
-static int run(struct agent_job *job, int fd)
-{
-	struct work *w = agent_container(job, struct work, job);
-	static char text[FILE_MAX + 1];
-	struct outcome o = {0};
-	int ret;
-
-	umask(077);
-	if (!change_file(w, text, &o))
-		o.err.code = 0;
-	ret = write_all(fd, &o, sizeof(o));
-	return ret ? ret : write_all(fd, text, strlen(text));
-}
-
-/* In the agent again. */
-
-static void reply(struct work *w)
-{
-	char **lines = calloc(KEYS_MAX, sizeof(*lines)), *text = w->result.text;
 	Response response = VMCTL__AGENT__V1__SSH_KEYS_RESPONSE__INIT;
 	struct ssh_key key;
 
-	if (!lines) {
-		agent_call_fail(w->call, TTRPC_RESOURCE_EXHAUSTED, "no memory");
-		return;
-	}
+	response.keys = agent_answer_alloc(KEYS_MAX, sizeof(*response.keys));
 	while (*text && response.n_keys < KEYS_MAX) {
 		size_t len = strcspn(text, "\n");
 		char *next = text + len + (text[len] == '\n');
@@ -257,50 +197,44 @@ static void reply(struct work *w)
 			if ((signed char)*c < ' ')
 				*c = '?';
 		if (ssh_key_find(text, len, &key))
-			lines[response.n_keys++] = text;
+			response.keys[response.n_keys++] = text;
 		text = next;
 	}
-	response.keys = lines;
-	response.changed = w->result.outcome.changed;
-	agent_call_reply(w->call, &response.base);
-	free(lines);
+	response.changed = changed;
+	return agent_answer_send(answer, &response.base, err);
 }
 
-static void job_done(struct agent_job *job)
+static int make(struct agent_answer *answer, const struct agent *agent,
+		const ProtobufCMessage *request, enum change change, struct error *err)
 {
-	struct work *w = agent_container(job, struct work, job);
-	struct error *err = &w->result.outcome.err;
+	char *text = agent_answer_alloc(FILE_MAX + 1, 1);
+	int ret;
 
-	err->text[sizeof(err->text) - 1] = '\0';
-	if (!w->call)
-		;
-	else if (job->status || job->used < sizeof(w->result.outcome))
-		agent_call_fail(w->call, TTRPC_INTERNAL,
-				"the process that has the user's keys ended early: %s",
-				strerror(-job->status));
-	else if (err->code)
-		agent_call_fail_error(w->call, err);
-	else
-		reply(w);
-	work_free(w);
+	umask(077);
+	ret = change_file(agent->options->root, (const Request *)request, change, text,
+			  err);
+	return ret < 0 ? ret : send_keys(answer, text, (uint32_t)ret, err);
 }
 
-static struct work *work_create(const Request *request)
+static int make_list(struct agent_answer *answer, const struct agent *agent,
+		     const ProtobufCMessage *request, struct error *err)
 {
-	struct work *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return NULL;
-	w->user = strdup(*request->user ? request->user : "root");
-	w->keys = calloc(request->n_keys + 1, sizeof(*w->keys));
-	while (w->keys && w->n_keys < request->n_keys &&
-	       (w->keys[w->n_keys] = strdup(request->keys[w->n_keys])))
-		w->n_keys++;
-	if (w->user && w->n_keys == request->n_keys)
-		return w;
-	work_free(w);
-	return NULL;
+	return make(answer, agent, request, LIST, err);
 }
+
+static int make_add(struct agent_answer *answer, const struct agent *agent,
+		    const ProtobufCMessage *request, struct error *err)
+{
+	return make(answer, agent, request, ADD, err);
+}
+
+static int make_remove(struct agent_answer *answer, const struct agent *agent,
+		       const ProtobufCMessage *request, struct error *err)
+{
+	return make(answer, agent, request, REMOVE, err);
+}
+
+/* In the agent. */
 
 static enum change change_of(const struct agent_call *call)
 {
@@ -325,36 +259,13 @@ static bool are_keys(struct agent_call *call, const Request *request)
 	return false;
 }
 
-static void keys(struct agent_call *call, const ProtobufCMessage *message)
+static void keys(struct agent_call *call, const ProtobufCMessage *request)
 {
-	const Request *request = (const Request *)message;
-	struct work *w;
+	static agent_answer_fn *const makes[] = {
+		[LIST] = make_list, [ADD] = make_add, [REMOVE] = make_remove};
 
-	if (!are_keys(call, request))
-		return;
-	w = work_create(request);
-	if (!w) {
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "no memory");
-		return;
-	}
-	w->call = call;
-	w->change = change_of(call);
-	w->root = call->agent->options->root;
-	/* One byte is left, for the NUL that calloc() has put there. */
-	w->job = (struct agent_job){.work = run,
-				    .done = job_done,
-				    .output = &w->result,
-				    .output_size = sizeof(w->result) - 1};
-	call->work = w;
-	agent_job_start(&call->agent->jobs, &w->job);
-}
-
-static void keys_cancel(struct agent_call *call)
-{
-	struct work *w = call->work;
-
-	w->call = NULL;
-	agent_job_cancel(&w->job);
+	if (are_keys(call, (const Request *)request))
+		agent_answer_start(call, request, makes[change_of(call)]);
 }
 
 #define KEYS_METHOD(text, change_it)                                          \
@@ -363,7 +274,7 @@ static void keys_cancel(struct agent_call *call)
 		.request = &vmctl__agent__v1__ssh_keys_request__descriptor,   \
 		.request_max = FILE_MAX,                                      \
 		.response = &vmctl__agent__v1__ssh_keys_response__descriptor, \
-		.handle = keys, .cancel = keys_cancel,                        \
+		.handle = keys, .cancel = agent_answer_cancel,                \
 	}
 
 static const struct agent_method methods[] = {

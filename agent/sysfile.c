@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "log.h"
 
-static int open_below(const char *root, const char *path, int flags, struct error *err)
+int sysfile_open(const char *root, const char *path, int flags, struct error *err)
 {
 	char full[PATH_MAX];
 	int n, fd;
@@ -29,7 +30,7 @@ static int open_below(const char *root, const char *path, int flags, struct erro
 int sysfile_read(const char *root, const char *path, char *buf, size_t size,
 		 struct error *err)
 {
-	cleanup_close int fd = open_below(root, path, O_RDONLY, err);
+	cleanup_close int fd = sysfile_open(root, path, O_RDONLY, err);
 	size_t used = 0;
 	ssize_t n;
 
@@ -68,9 +69,32 @@ int sysfile_read_number(const char *root, const char *path, int base, long long 
 	return 0;
 }
 
+int sysfile_read_line(const char *root, const char *path, char *to, size_t size,
+		      struct error *err)
+{
+	char text[SYSFILE_MAX];
+	int ret = sysfile_read(root, path, text, sizeof(text), err);
+
+	text[ret < 0 ? 0 : strcspn(text, "\n")] = '\0';
+	agent_log_printable(text, to, size);
+	return ret < 0 ? ret : 0;
+}
+
+FILE *sysfile_stream(const char *root, const char *path, struct error *err)
+{
+	cleanup_close int fd = sysfile_open(root, path, O_RDONLY, err);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (file)
+		steal_fd(&fd);
+	else if (fd >= 0)
+		error_set(err, -errno, "open %s%s: %s", root, path, strerror(errno));
+	return file;
+}
+
 bool sysfile_exists(const char *root, const char *path)
 {
-	cleanup_close int fd = open_below(root, path, O_PATH, NULL);
+	cleanup_close int fd = sysfile_open(root, path, O_PATH, NULL);
 
 	return fd >= 0;
 }
@@ -97,7 +121,7 @@ int sysfile_node(const char *root, const char *dir)
 int sysfile_write(const char *root, const char *path, const char *text,
 		  struct error *err)
 {
-	cleanup_close int fd = open_below(root, path, O_WRONLY, err);
+	cleanup_close int fd = sysfile_open(root, path, O_WRONLY, err);
 	ssize_t n;
 
 	if (fd < 0)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "error.h"
 
@@ -25,6 +26,15 @@ int sysfile_read(const char *root, const char *path, char *buf, size_t size,
  */
 int sysfile_read_number(const char *root, const char *path, int base, long long *value,
 			struct error *err);
+
+/* Its first line, as printable ASCII, cut to fit; "" with an error. */
+int sysfile_read_line(const char *root, const char *path, char *to, size_t size,
+		      struct error *err);
+
+/* For what is larger, or no such file; with O_CLOEXEC and O_NOCTTY. */
+int sysfile_open(const char *root, const char *path, int flags, struct error *err);
+/* To be read; NULL: as errno says. */
+FILE *sysfile_stream(const char *root, const char *path, struct error *err);
 
 bool sysfile_exists(const char *root, const char *path);
 /* N of the link `nodeN` in a device's directory, or -1. */

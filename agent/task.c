@@ -6,13 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "decode.h"
 
-#define TASK_FD		  3
 #define PACKET_MAX	  (AGENT_TASK_MESSAGE_MAX + 1)
 #define PACKETS_AT_A_TIME 4
 
@@ -25,7 +23,7 @@ enum packet {
 
 struct task {
 	struct agent_call *call;
-	struct agent_child child;
+	pid_t pid;
 	struct agent_source source;
 	enum agent_task_end end;
 	bool watched;
@@ -111,19 +109,14 @@ static void send_outcome(const struct agent_task_io *io, int ret,
 static void work_and_exit(const struct agent_call *call,
 			  const ProtobufCMessage *request, agent_task_work work, int fd)
 {
-	struct agent_task_io io = {call->agent->options, call->method, TASK_FD};
+	struct agent_task_io io = {call->agent->options, call->method, AGENT_CHILD_FD};
 	struct error err = {0};
-	sigset_t none;
 	int ret;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	agent_child_unblock();
 	/* A group of its own: what ends the agent from a terminal lets it undo. */
 	setpgid(0, 0);
-	/* A connection that the agent closes must be closed for its peer too. */
-	if (fd != TASK_FD && dup2(fd, TASK_FD) < 0)
-		_exit(1);
-	closefrom(TASK_FD + 1);
+	agent_child_keep(fd);
 	ret = work(&io, request, &err);
 	if (ret < 0 && !err.code)
 		error_set(&err, ret, "%s", strerror(-ret));
@@ -157,31 +150,15 @@ static int watch(struct task *task)
 	return ret;
 }
 
-static void not_expected(struct agent_child *child, int status)
-{
-	(void)child;
-	(void)status;
-}
-
-/* The process goes its way: it is waited for, but nobody is told. */
-static void part(struct agent *agent, struct agent_child *child, bool kills)
-{
-	child->exited = not_expected;
-	if (kills)
-		kill(child->pid, SIGKILL);
-	if (agent_child_watch(&agent->children, child) < 0)
-		waitpid(child->pid, NULL, WNOHANG);
-	else
-		agent_child_leave(child);
-}
-
 static void release(struct task *task, bool done)
 {
 	struct agent *agent = task->call->agent;
 
 	unwatch(task);
 	close(task->source.fd);
-	part(agent, &task->child, !done && task->end == AGENT_TASK_KILL);
+	if (!done && task->end == AGENT_TASK_KILL)
+		kill(task->pid, SIGKILL);
+	agent_children_leave(&agent->children, task->pid);
 	agent->n_tasks--;
 	task->call->work = NULL;
 	free(task->out);
@@ -266,6 +243,9 @@ static void read_packets(struct task *task)
 		n = recv(task->source.fd, packet, sizeof(packet), MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		/* It left some of the client's data unread; what it said follows. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
 		if (n <= 0) {
 			fail(task, -EIO, "the process of the call has died");
 			return;
@@ -326,10 +306,10 @@ static int spawn(struct task *task, const ProtobufCMessage *request,
 		return -errno;
 	task->source.fd = fds[0];
 	task->source.ready = ready;
-	task->child.pid = fork();
-	if (!task->child.pid)
+	task->pid = fork();
+	if (!task->pid)
 		work_and_exit(task->call, request, work, fds[1]);
-	ret = task->child.pid < 0 ? -errno : 0;
+	ret = task->pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (ret)
 		close(fds[0]);

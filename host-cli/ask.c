@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ask.h"
 
-#include "message.h"
 #include "retry.h"
 #include "step.h"
 
-static enum status once(const struct ask *ask, const struct vm *vm, deadline_t deadline,
-			ProtobufCMessage **answer, struct report *r)
+enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
+		     struct report *r)
 {
 	struct error err = {0};
 	enum status status;
@@ -16,8 +15,7 @@ static enum status once(const struct ask *ask, const struct vm *vm, deadline_t d
 	rpc_init(&rpc, -1);
 	status = vm_open_agent(vm, &rpc, deadline, r);
 	if (status == STATUS_OK) {
-		ret = guest_call(&rpc, ask->method, ask->request, ask->type, answer,
-				 deadline, &err);
+		ret = job(&rpc, into, deadline, &err);
 		if (ret)
 			status = vm_fail_agent(ret, &err, r);
 	}
@@ -25,18 +23,55 @@ static enum status once(const struct ask *ask, const struct vm *vm, deadline_t d
 	return status;
 }
 
+enum status ask_again(const struct vm *vm, ask_job *job, void *into,
+		      deadline_t deadline, struct report *r)
+{
+	struct retry t;
+
+	retry_begin(&t, deadline, r);
+	while (ask_once(vm, job, into, deadline, r) != STATUS_OK && retry_again(&t))
+		;
+	return r->status;
+}
+
+struct call {
+	const struct ask *ask;
+	ProtobufCMessage **answer;
+};
+
+static int call(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
+{
+	const struct call *c = into;
+	int ret = guest_rpc_call(rpc, c->ask->method, c->ask->request, c->ask->type,
+				 deadline, c->answer, err);
+
+	if (ret)
+		error_prefix(err, "the agent's %s", c->ask->method);
+	return ret;
+}
+
+enum status ask_on(const struct ask *ask, struct rpc *rpc, deadline_t deadline,
+		   ProtobufCMessage **answer, struct report *r)
+{
+	struct call c = {ask, answer};
+	struct error err = {0};
+	int ret = call(rpc, &c, deadline, &err);
+
+	return ret ? vm_fail_agent(ret, &err, r) : STATUS_OK;
+}
+
 enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 			  deadline_t deadline, ProtobufCMessage **answer,
 			  struct report *r)
 {
-	struct retry t;
+	struct call c = {ask, answer};
 
 	*answer = NULL;
-	retry_begin(&t, deadline, r);
-	report_step(r, "agent");
-	while (once(ask, vm, deadline, answer, r) != STATUS_OK && !ask->changes &&
-	       retry_again(&t))
-		;
+	report_step(r, ask->step ? ask->step : "agent");
+	if (ask->changes || ask->once)
+		ask_once(vm, call, &c, deadline, r);
+	else
+		ask_again(vm, call, &c, deadline, r);
 	report_step_end(r);
 	return r->status;
 }
@@ -44,25 +79,17 @@ enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r)
 {
-	enum status status = STATUS_OK;
+	enum status status;
 
 	*answer = NULL;
 	if (ask->changes && r->options->dry_run) {
-		step_would(r, ask->method);
-		if (!r->options->json)
-			step_print_would(r);
-		return status;
+		step_would_only(r, ask->method);
+		return STATUS_OK;
 	}
 	status = ask_agent_raw(ask, vm, deadline, answer, r);
 	if (*answer)
 		message_sanitize(*answer);
 	return status;
-}
-
-void ask_free(void *answer)
-{
-	if (answer)
-		protobuf_c_message_free_unpacked(answer, NULL);
 }
 
 void ask_report(struct report *r, const ProtobufCMessage *message)

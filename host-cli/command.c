@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "guest_rpc.h"
 #include "terminal.h"
 #include "vmctl/agent/v1/exec.pb-c.h"
 
@@ -35,6 +36,13 @@ struct run {
 	sigset_t mask;
 };
 
+int command_set_user(void *into, const char *value, struct error *err)
+{
+	(void)err;
+	((struct command *)into)->user = value;
+	return 0;
+}
+
 int command_add_variable(struct command *command, const char *text, struct error *err)
 {
 	if (!strchr(text, '=') || *text == '=')
@@ -46,30 +54,14 @@ int command_add_variable(struct command *command, const char *text, struct error
 	return 0;
 }
 
-static int send_message(struct run *run, const Request *request, deadline_t deadline,
-			struct error *err)
-{
-	size_t len = vmctl__agent__v1__exec_request__get_packed_size(request);
-	cleanup_free uint8_t *packed = malloc(len + 1);
-
-	if (!packed)
-		return error_set(err, -ENOMEM, "no memory for a message");
-	vmctl__agent__v1__exec_request__pack(request, packed);
-	return rpc_send(&run->stream, packed, len, deadline, err);
-}
-
-static ProtobufCBinaryData bytes_of(const char *text, size_t len)
-{
-	return (ProtobufCBinaryData){len, (uint8_t *)text};
-}
-
 static void fill_variable(Vmctl__Agent__V1__EnvironmentVariable *to, const char *text)
 {
 	size_t name = strcspn(text, "=");
 
 	vmctl__agent__v1__environment_variable__init(to);
-	to->name = bytes_of(text, name);
-	to->value = bytes_of(text + name + 1, strlen(text + name + 1));
+	to->name = message_bytes(text);
+	to->name.len = name;
+	to->value = message_bytes(text + name + 1);
 }
 
 static void fill_start(Vmctl__Agent__V1__ExecStart *start,
@@ -79,13 +71,12 @@ static void fill_start(Vmctl__Agent__V1__ExecStart *start,
 
 	for (i = 0; i < command->n_words; i++)
 		start->arguments[start->n_arguments++] =
-			bytes_of(command->words[i], strlen(command->words[i]));
+			message_bytes(command->words[i]);
 	for (i = 0; i < command->n_variables; i++)
 		fill_variable(start->environment[start->n_environment++],
 			      command->variables[i]);
 	if (command->directory)
-		start->directory =
-			bytes_of(command->directory, strlen(command->directory));
+		start->directory = message_bytes(command->directory);
 	if (command->user)
 		start->user = (char *)command->user;
 	if (timeout_ms >= 0)
@@ -117,7 +108,7 @@ static int send_start(struct run *run, struct error *err)
 	}
 	request.message_case = VMCTL__AGENT__V1__EXEC_REQUEST__MESSAGE_START;
 	request.start = &start;
-	return send_message(run, &request, run->deadline, err);
+	return guest_rpc_send(&run->stream, &request.base, run->deadline, err);
 }
 
 static int send_size(struct run *run, struct error *err)
@@ -128,7 +119,7 @@ static int send_size(struct run *run, struct error *err)
 	terminal_size(&size.rows, &size.columns);
 	request.message_case = VMCTL__AGENT__V1__EXEC_REQUEST__MESSAGE_RESIZE;
 	request.resize = &size;
-	return send_message(run, &request, DEADLINE_NOW, err);
+	return guest_rpc_send(&run->stream, &request.base, DEADLINE_NOW, err);
 }
 
 /* Standard input has something, or has ended. */
@@ -155,7 +146,7 @@ static int pass_input(struct run *run, struct error *err)
 			VMCTL__AGENT__V1__EXEC_REQUEST__MESSAGE_INPUT_END;
 		request.input_end = true;
 	}
-	return send_message(run, &request, DEADLINE_NOW, err);
+	return guest_rpc_send(&run->stream, &request.base, DEADLINE_NOW, err);
 }
 
 static int write_all(int fd, const ProtobufCBinaryData *bytes)
@@ -226,21 +217,17 @@ static int take_message(struct run *run, const Response *response, struct error 
 /* 0: go on; 1: the stream has ended well. */
 static int receive(struct run *run, struct error *err)
 {
-	Response *response;
-	uint8_t *message;
-	size_t len;
+	ProtobufCMessage *message;
 	int i, ret;
 
 	for (i = 0; i < MESSAGES_PER_TURN; i++) {
-		ret = rpc_recv(&run->stream, DEADLINE_NOW, &message, &len, err);
+		ret = guest_rpc_next(&run->stream,
+				     &vmctl__agent__v1__exec_response__descriptor,
+				     DEADLINE_NOW, &message, err);
 		if (ret != 1)
 			return ret == -EAGAIN ? 0 : ret ? ret : 1;
-		response = vmctl__agent__v1__exec_response__unpack(NULL, len, message);
-		free(message);
-		if (!response)
-			return error_set(err, -EPROTO, "a message cannot be decoded");
-		ret = take_message(run, response, err);
-		vmctl__agent__v1__exec_response__free_unpacked(response, NULL);
+		ret = take_message(run, (const Response *)message, err);
+		message_free(message);
 		if (ret)
 			return ret;
 	}
@@ -300,9 +287,8 @@ static enum status fail(struct run *run, int ret, const struct error *err)
 
 static int open_stream(struct run *run, struct error *err)
 {
-	struct rpc_request request = {GUEST_AGENT_SERVICE, "Exec", NULL, 0};
-	int ret = rpc_open(&run->stream, &run->rpc, &request, RPC_CLIENT_SENDS,
-			   DEADLINE_NEVER, run->deadline, err);
+	int ret = guest_rpc_open(&run->rpc, &run->stream, "Exec", NULL,
+				 RPC_CLIENT_SENDS, run->deadline, err);
 
 	if (!ret)
 		ret = send_start(run, err);

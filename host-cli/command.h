@@ -24,6 +24,9 @@ struct command {
 	bool terminal;
 };
 
+/* Of an option, such as option_spec wants; the user stays. */
+int command_set_user(void *into, const char *value, struct error *err);
+
 /* Notes a NAME=VALUE, which stays. */
 int command_add_variable(struct command *command, const char *text, struct error *err);
 

@@ -36,8 +36,7 @@ static int stat_guest(struct copy *c, const char *path, bool follow,
 	int ret;
 
 	*stat = NULL;
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	request.follow = follow;
 	ret = guest_rpc_call(&c->rpc, "StatFile", &request.base,
 			     &vmctl__agent__v1__stat_file_response__descriptor,
@@ -47,7 +46,7 @@ static int stat_guest(struct copy *c, const char *path, bool follow,
 	*stat = (Vmctl__Agent__V1__StatFileResponse *)reply;
 	if ((*stat)->stat)
 		return 0;
-	guest_rpc_free(reply);
+	message_free(reply);
 	*stat = NULL;
 	return error_set(err, -EPROTO, "an answer with nothing in it");
 }

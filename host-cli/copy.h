@@ -38,7 +38,7 @@ deadline_t copy_deadline(const struct copy *c);
 /* DIR/NAME, to be freed; reports that there is no memory. */
 char *copy_join(struct copy *c, const char *dir, const char *name);
 
-/* Calls about names in the guest. *stat is freed with guest_rpc_free(). */
+/* Calls about names in the guest. *stat is freed with message_free(). */
 enum status copy_stat(struct copy *c, const char *path, bool follow,
 		      Vmctl__Agent__V1__StatFileResponse **stat);
 /* The same; *stat is NULL for what is not there. */

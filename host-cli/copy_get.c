@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "new_file.h"
 #include "prefix.h"
 
@@ -36,22 +37,6 @@ static int next(struct copy *c, struct rpc_stream *stream, Response **response,
 	return ret;
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len, uint64_t at)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, data, len, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -ENOSPC;
-		data += n;
-		len -= (size_t)n;
-		at += (uint64_t)n;
-	}
-	return 0;
-}
-
 /* *local: the failure is the host's. */
 static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool *local,
 			struct error *err)
@@ -67,9 +52,9 @@ static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool 
 		if (c->size && len > c->size - c->at)
 			ret = error_set(err, -EPROTO, "more data than the file has");
 		else
-			ret = write_all(fd, response->data.data, len, c->at);
+			ret = io_pwrite_full(fd, response->data.data, len, c->at);
 		*local = ret && ret != -EPROTO;
-		guest_rpc_free((ProtobufCMessage *)response);
+		message_free(response);
 		if (ret)
 			return ret;
 		copy_progress(c, c->at + len);
@@ -116,7 +101,7 @@ static int take_first(struct copy *c, struct rpc_stream *stream,
 		c->resumed += first->offset;
 		copy_progress_begin(c, path, first->offset, first->stat->size);
 	}
-	guest_rpc_free((ProtobufCMessage *)first);
+	message_free(first);
 	return ret;
 }
 
@@ -147,8 +132,7 @@ static enum status receive(struct copy *c, struct new_file *file, const char *pa
 	uint32_t mode = 0;
 	int ret;
 
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	offer_prefix(file, &prefix, digest);
 	if (prefix.size)
 		request.prefix = &prefix;
@@ -247,8 +231,7 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 	ProtobufCMessage *message;
 	int ret;
 
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	ret = guest_rpc_open(&c->rpc, &stream, "ListDirectory", &request.base,
 			     RPC_SERVER_SENDS, copy_deadline(c), err);
 	while (!ret) {
@@ -261,7 +244,7 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 			break;
 		list = reallocarray(e->message, e->n + 1, sizeof(*e->message));
 		if (!list) {
-			guest_rpc_free(message);
+			message_free(message);
 			return error_set(err, -ENOMEM, "no memory");
 		}
 		e->message = list;
@@ -303,7 +286,7 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 		     j++)
 			status = get_entry(c, path, e.message[i]->entries[j], dir,
 					   depth);
-		guest_rpc_free((ProtobufCMessage *)e.message[i]);
+		message_free(e.message[i]);
 	}
 	free(e.message);
 	return status;
@@ -361,6 +344,6 @@ enum status copy_get(struct copy *c, const char *path, int dir, const char *name
 
 	if (status == STATUS_OK)
 		status = get(c, path, stat->stat, dir, name, 0);
-	guest_rpc_free((ProtobufCMessage *)stat);
+	message_free(stat);
 	return status;
 }

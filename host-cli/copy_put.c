@@ -78,7 +78,7 @@ static enum status find_partial(struct copy *c, const char *path, uint64_t *size
 	status = copy_stat_if_any(c, partial, false, &stat);
 	if (stat && stat->stat->type == VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR)
 		*size = stat->stat->size;
-	guest_rpc_free((ProtobufCMessage *)stat);
+	message_free(stat);
 	return status;
 }
 
@@ -111,7 +111,7 @@ static int send_chunk(struct copy *c, struct rpc_stream *stream, uint8_t *data,
 		return ret;
 	/* The guest may have given up: its disk is full. */
 	ret = next(c, stream, DEADLINE_NOW, &early, err);
-	guest_rpc_free((ProtobufCMessage *)early);
+	message_free(early);
 	if (ret == 1)
 		return error_set(err, -EPROTO, "an answer before the end");
 	return ret == -EAGAIN ? 0 : ret;
@@ -151,14 +151,14 @@ static int finish(struct copy *c, struct rpc_stream *stream, struct error *err)
 	if (ret != 1)
 		return ret;
 	done = response->done;
-	guest_rpc_free((ProtobufCMessage *)response);
+	message_free(response);
 	if (!done)
 		return error_set(err, -EPROTO,
 				 "the guest does not say that it is done");
 	ret = guest_rpc_next(stream, &vmctl__agent__v1__write_file_response__descriptor,
 			     copy_deadline(c), (ProtobufCMessage **)&response, err);
 	if (ret == 1) {
-		guest_rpc_free((ProtobufCMessage *)response);
+		message_free(response);
 		ret = error_set(err, -EPROTO, "more than one end");
 	}
 	return ret;
@@ -182,7 +182,7 @@ static int stream_file(struct copy *c, int fd, Vmctl__Agent__V1__WriteFileOpen *
 	if (ret != 1)
 		return ret;
 	offset = response->offset;
-	guest_rpc_free((ProtobufCMessage *)response);
+	message_free(response);
 	if (offset && (!request->prefix || offset != request->prefix->size)) {
 		rpc_cancel(&stream);
 		return error_set(err, -EPROTO, "the guest has an offset of its own");
@@ -209,8 +209,7 @@ static enum status put_file(struct copy *c, int fd, const struct stat *st,
 	int ret;
 
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	request.size = (uint64_t)st->st_size;
 	request.attributes = &attributes.all;
 	request.resumable = c->resume;
@@ -244,15 +243,14 @@ static enum status put_symlink(struct copy *c, int dir, const char *name,
 	if (n < 0)
 		return fail_local(c, name, errno);
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	request.target.data = (uint8_t *)target;
 	request.target.len = (size_t)n;
 	request.attributes = &attributes.all;
 	ret = guest_rpc_call(&c->rpc, "MakeSymlink", &request.base,
 			     &vmctl__agent__v1__make_symlink_response__descriptor,
 			     copy_deadline(c), &reply, &err);
-	guest_rpc_free(reply);
+	message_free(reply);
 	if (ret)
 		return fail_guest(c, path, ret, &err);
 	c->symlinks++;
@@ -271,14 +269,13 @@ static enum status make_directory(struct copy *c, const struct stat *st,
 	int ret;
 
 	fill(c, st, &attributes);
-	request.path.data = (uint8_t *)path;
-	request.path.len = strlen(path);
+	request.path = message_bytes(path);
 	if (last)
 		request.attributes = &attributes.all;
 	ret = guest_rpc_call(&c->rpc, "MakeDirectory", &request.base,
 			     &vmctl__agent__v1__make_directory_response__descriptor,
 			     copy_deadline(c), &reply, &err);
-	guest_rpc_free(reply);
+	message_free(reply);
 	return ret ? fail_guest(c, path, ret, &err) : STATUS_OK;
 }
 

@@ -127,7 +127,7 @@ static enum status is_directory(struct copy *c, const struct place *to, bool mus
 		*is = response &&
 		      response->stat->type ==
 			      VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY;
-		guest_rpc_free((ProtobufCMessage *)response);
+		message_free(response);
 	} else {
 		*is = !stat(to->path, &st) && S_ISDIR(st.st_mode);
 	}

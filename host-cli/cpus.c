@@ -73,8 +73,12 @@ static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t d
 {
 	Vmctl__Agent__V1__OnlineCpusRequest request =
 		VMCTL__AGENT__V1__ONLINE_CPUS_REQUEST__INIT;
-	struct ask ask = {"OnlineCpus", &request.base,
-			  &vmctl__agent__v1__online_cpus_response__descriptor, true};
+	struct ask ask = {
+		.method = "OnlineCpus",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__online_cpus_response__descriptor,
+		.changes = true,
+	};
 	const Vmctl__Agent__V1__OnlineCpusResponse *answer;
 	cleanup_free uint32_t *list = NULL;
 	ProtobufCMessage *m;
@@ -90,7 +94,7 @@ static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t d
 	for (size_t i = 0; i < answer->n_results; i++)
 		check(answer->results[i]->cpu, answer->results[i]->error,
 		      answer->results[i]->message, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t deadline,
@@ -98,8 +102,12 @@ static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t d
 {
 	Vmctl__Agent__V1__OfflineCpusRequest request =
 		VMCTL__AGENT__V1__OFFLINE_CPUS_REQUEST__INIT;
-	struct ask ask = {"OfflineCpus", &request.base,
-			  &vmctl__agent__v1__offline_cpus_response__descriptor, true};
+	struct ask ask = {
+		.method = "OfflineCpus",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__offline_cpus_response__descriptor,
+		.changes = true,
+	};
 	const Vmctl__Agent__V1__OfflineCpusResponse *answer;
 	cleanup_free uint32_t *list = NULL;
 	ProtobufCMessage *m;
@@ -114,7 +122,7 @@ static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t d
 	for (size_t i = 0; i < answer->n_results; i++)
 		check(answer->results[i]->cpu, answer->results[i]->error,
 		      answer->results[i]->message, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static const char *number(int32_t value, char text[static 12])
@@ -129,8 +137,11 @@ static void list(const struct vm *vm, deadline_t deadline, struct report *r)
 {
 	Vmctl__Agent__V1__ListCpusRequest request =
 		VMCTL__AGENT__V1__LIST_CPUS_REQUEST__INIT;
-	struct ask ask = {"ListCpus", &request.base,
-			  &vmctl__agent__v1__list_cpus_response__descriptor, false};
+	struct ask ask = {
+		.method = "ListCpus",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_cpus_response__descriptor,
+	};
 	const Vmctl__Agent__V1__ListCpusResponse *answer;
 	ProtobufCMessage *m;
 
@@ -150,7 +161,7 @@ static void list(const struct vm *vm, deadline_t deadline, struct report *r)
 		       number(c->core_id, core), number(c->node, node),
 		       c->hotpluggable ? "yes" : "no");
 	}
-	ask_free(m);
+	message_free(m);
 }
 
 int cpus_main(int argc, char **argv)

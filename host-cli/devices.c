@@ -6,6 +6,7 @@
 
 #include "inventory.h"
 #include "module_verb.h"
+#include "upcall_class.h"
 #include "verbs.h"
 
 static const struct options_syntax syntax = {
@@ -21,19 +22,6 @@ static const struct options_syntax syntax = {
 #define NAME_MAX_BYTES 32
 
 typedef unsigned long long ull;
-
-static const char *class_name(uint32_t class_number)
-{
-	static const char *const names[] = {
-		[UPCALL_CLASS_CPU] = "cpu",	  [UPCALL_CLASS_MMIO] = "mmio",
-		[UPCALL_CLASS_PCI] = "pci",	  [UPCALL_CLASS_MEM] = "mem",
-		[UPCALL_CLASS_VIOMMU] = "viommu", [UPCALL_CLASS_VIOMMU_RANGE] = "range",
-	};
-
-	if (class_number >= sizeof(names) / sizeof(names[0]) || !names[class_number])
-		return "unknown";
-	return names[class_number];
-}
 
 /* Its own name in its class: APIC id, address or BDF. */
 static void name_entry(const struct upcall_list_entry *e, char name[NAME_MAX_BYTES])
@@ -133,8 +121,8 @@ static void print_row(const struct upcall_list_entry *e)
 	char name[NAME_MAX_BYTES];
 
 	name_entry(e, name);
-	printf("%-8s %-18s %8llu %10.1f ", class_name(le32toh(e->class_number)), name,
-	       (ull)le64toh(e->request), (double)le64toh(e->boot_ns) / 1e9);
+	printf("%-8s %-18s %8llu %10.1f ", upcall_class_name(le32toh(e->class_number)),
+	       name, (ull)le64toh(e->request), (double)le64toh(e->boot_ns) / 1e9);
 	print_parameters(parameters(e));
 	putchar('\n');
 }
@@ -146,7 +134,7 @@ static json_t *entry_json(const struct upcall_list_entry *e)
 	name_entry(e, name);
 	return json_pack(
 		"{s:s, s:I, s:s, s:I, s:I, s:I, s:f, s:o}", "class",
-		class_name(le32toh(e->class_number)), "class_number",
+		upcall_class_name(le32toh(e->class_number)), "class_number",
 		(json_int_t)le32toh(e->class_number), "name", name, "key",
 		(json_int_t)le64toh(e->key), "type", (json_int_t)le32toh(e->type),
 		"request", (json_int_t)le64toh(e->request), "since_s",

@@ -96,7 +96,7 @@ static int list(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 			report_step_end(r);
 			print_text((Filesystem *)message, first);
 		}
-		guest_rpc_free(message);
+		message_free(message);
 		first = false;
 		ret = 0;
 	}

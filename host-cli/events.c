@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "cleanup.h"
-#include "message.h"
+#include "guest_rpc.h"
 #include "text.h"
 #include "verbs.h"
 #include "vm.h"
@@ -33,8 +31,10 @@ struct events {
 	uint64_t count; /* end after so many; 0: never */
 };
 
-static int add_kind(struct events *e, const char *name, size_t len)
+static int add_kind(void *into, const char *name, size_t len)
 {
+	struct events *e = into;
+
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strlen(kinds[i].name) == len && !memcmp(kinds[i].name, name, len) &&
 		    e->n_kinds < KINDS_MAX) {
@@ -46,20 +46,12 @@ static int add_kind(struct events *e, const char *name, size_t len)
 
 static int set_kinds(void *into, const char *value, struct error *err)
 {
-	const char *at = value;
-	size_t len;
-
-	for (;;) {
-		len = strcspn(at, ",");
-		if (add_kind(into, at, len))
-			return error_set(err, -EINVAL,
-					 "--kinds %s: give some of hotplug, module, "
-					 "pressure, oom",
-					 value);
-		if (!at[len])
-			return 0;
-		at += len + 1;
-	}
+	if (text_words(value, add_kind, into))
+		return error_set(err, -EINVAL,
+				 "--kinds %s: give some of hotplug, module, "
+				 "pressure, oom",
+				 value);
+	return 0;
 }
 
 static int set_count(void *into, const char *value, struct error *err)
@@ -159,22 +151,18 @@ static int print(const Event *event, const struct report *r)
 	return fflush(stdout) ? -errno : 0;
 }
 
-/* One message of the stream; 0, 1 at its end, or what rpc_recv() or stdout gave. */
+/* One message of the stream; 0, 1 at its end, or what the stream or stdout gave. */
 static int follow_one(struct rpc_stream *stream, struct report *r, struct error *err)
 {
-	cleanup_free uint8_t *bytes = NULL;
-	Event *event;
-	size_t len;
-	int ret = rpc_recv(stream, DEADLINE_NEVER, &bytes, &len, err);
+	ProtobufCMessage *message;
+	int ret = guest_rpc_next(stream, &vmctl__agent__v1__event__descriptor,
+				 DEADLINE_NEVER, &message, err);
 
 	if (ret <= 0)
 		return ret ? ret : 1;
-	event = vmctl__agent__v1__event__unpack(NULL, len, bytes);
-	if (!event)
-		return error_set(err, -EPROTO, "an event cannot be decoded");
-	message_sanitize(&event->base);
-	ret = print(event, r);
-	vmctl__agent__v1__event__free_unpacked(event, NULL);
+	message_sanitize(message);
+	ret = print((const Event *)message, r);
+	message_free(message);
 	if (ret)
 		report_fail(r, STATUS_FAILURE, "standard output: %s", strerror(-ret));
 	return ret ? 1 : 0;
@@ -185,15 +173,11 @@ static int subscribe(struct rpc_stream *stream, struct rpc *rpc, struct events *
 {
 	Vmctl__Agent__V1__SubscribeEventsRequest request =
 		VMCTL__AGENT__V1__SUBSCRIBE_EVENTS_REQUEST__INIT;
-	struct rpc_request r = {GUEST_AGENT_SERVICE, "SubscribeEvents", NULL, 0};
-	uint8_t packed[8 * KINDS_MAX];
 
 	request.kinds = e->kinds;
 	request.n_kinds = e->n_kinds;
-	r.payload = packed;
-	r.len = vmctl__agent__v1__subscribe_events_request__pack(&request, packed);
-	return rpc_open(stream, rpc, &r, RPC_SERVER_SENDS, DEADLINE_NEVER, deadline,
-			err);
+	return guest_rpc_open(rpc, stream, "SubscribeEvents", &request.base,
+			      RPC_SERVER_SENDS, deadline, err);
 }
 
 static void follow(struct events *e, const struct vm *vm, deadline_t deadline,

@@ -5,13 +5,6 @@
 #include "command.h"
 #include "verbs.h"
 
-static int set_user(void *into, const char *value, struct error *err)
-{
-	(void)err;
-	((struct command *)into)->user = value;
-	return 0;
-}
-
 static int set_env(void *into, const char *value, struct error *err)
 {
 	return command_add_variable(into, value, err);
@@ -33,7 +26,8 @@ static int set_tty(void *into, const char *value, struct error *err)
 }
 
 static const struct option_spec specs[] = {
-	{"user", "USER", "NAME or UID, with :GROUP (the agent's own)", 0, set_user},
+	{"user", "USER", "NAME or UID, with :GROUP (the agent's own)", 0,
+	 command_set_user},
 	{"env", "NAME=VALUE", "a variable of its environment; more than once", 0,
 	 set_env},
 	{"dir", "DIR", "where it runs (the user's home)", 0, set_dir},

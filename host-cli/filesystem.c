@@ -31,10 +31,8 @@ ProtobufCBinaryData *filesystem_names(const struct options *options, size_t *n,
 	*n = (size_t)options->nargs - 1;
 	if (!names)
 		report_fail(r, STATUS_FAILURE, "no memory");
-	for (size_t i = 0; names && i < *n; i++) {
-		names[i].data = (uint8_t *)options->args[i + 1];
-		names[i].len = strlen(options->args[i + 1]);
-	}
+	for (size_t i = 0; names && i < *n; i++)
+		names[i] = message_bytes(options->args[i + 1]);
 	return names;
 }
 
@@ -75,37 +73,39 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 int filesystem_would(struct report *r, const char *what)
 {
 	report_step_end(r);
-	step_would(r, what);
-	if (!r->options->json)
-		step_print_would(r);
+	step_would_only(r, what);
 	return 0;
 }
 
-int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
-		   void *into,
-		   int (*what)(struct rpc *rpc, void *into, deadline_t deadline,
-			       struct report *r, struct error *err))
+struct run {
+	filesystem_job *job;
+	void *into;
+	struct report *report;
+};
+
+static int run(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
-	struct error err = {0};
-	struct options options;
+	const struct run *with = into;
+
+	report_step(with->report, "agent");
+	return with->job(rpc, with->into, deadline, with->report, err);
+}
+
+int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
+		   void *into, filesystem_job *job)
+{
 	struct report r;
-	struct rpc rpc;
-	struct vm vm;
+	struct run with = {job, into, &r};
+	struct options options;
 	deadline_t deadline;
+	struct vm vm;
 	int ret = options_parse(argc, argv, syntax, &options, into);
 
 	if (ret)
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
 	deadline = deadline_after_ms(options.timeout_ms);
 	report_begin(&r, &options, syntax->verb, options.args[0]);
-	rpc_init(&rpc, -1);
-	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK &&
-	    vm_open_agent(&vm, &rpc, deadline, &r) == STATUS_OK) {
-		report_step(&r, "agent");
-		ret = what(&rpc, into, deadline, &r, &err);
-		if (ret)
-			vm_fail_agent(ret, &err, &r);
-	}
-	rpc_close(&rpc);
+	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK)
+		ask_once(&vm, run, &with, deadline, &r);
 	return report_finish(&r);
 }

@@ -3,8 +3,7 @@
 #ifndef HOST_CLI_FILESYSTEM_H
 #define HOST_CLI_FILESYSTEM_H
 
-#include "guest_rpc.h"
-#include "vm.h"
+#include "ask.h"
 #include "vmctl/agent/v1/filesystem.pb-c.h"
 
 /* Bytes of the guest as a JSON string; what is not UTF-8 becomes '?'. */
@@ -23,13 +22,12 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 /* With --dry-run: says it. Returns 0. */
 int filesystem_would(struct report *r, const char *what);
 
-/*
- * Resolves the VM, opens its agent, and runs `what` with it. Returns the exit code.
- * `what` returns a negative errno with err, of a call.
- */
+/* What a verb does with its agent, as a step of r: 0, or a negative errno with err. */
+typedef int filesystem_job(struct rpc *rpc, void *into, deadline_t deadline,
+			   struct report *r, struct error *err);
+
+/* Resolves the VM, connects to its agent, and does the job. Returns the exit code. */
 int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
-		   void *into,
-		   int (*what)(struct rpc *rpc, void *into, deadline_t deadline,
-			       struct report *r, struct error *err));
+		   void *into, filesystem_job *job);
 
 #endif

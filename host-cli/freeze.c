@@ -82,7 +82,7 @@ static int tell_status(struct rpc *rpc, deadline_t deadline, struct report *r,
 	}
 	if (!s->frozen && !r->options->json)
 		puts("nothing is frozen");
-	guest_rpc_free(reply);
+	message_free(reply);
 	return 0;
 }
 
@@ -119,7 +119,7 @@ static int freeze(struct rpc *rpc, void *into, deadline_t deadline, struct repor
 	report_set(r, "left_ms", json_integer((json_int_t)response->timeout_ms));
 	for (size_t i = 0; i < response->n_results; i++)
 		filesystem_result(r, response->results[i], "frozen");
-	guest_rpc_free(reply);
+	message_free(reply);
 	return 0;
 }
 

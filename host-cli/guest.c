@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "guest_rpc.h"
+#include "message.h"
 #include "text.h"
 #include "vmctl/agent/v1/agent.pb-c.h"
 
@@ -18,32 +20,16 @@ int guest_open(struct rpc *rpc, const struct endpoint *ep, deadline_t deadline,
 	return fd < 0 ? fd : 0;
 }
 
-int guest_call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
-	       const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,
-	       deadline_t deadline, struct error *err)
+/* A call whose errors name it. */
+static int call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
+		const ProtobufCMessageDescriptor *type, deadline_t deadline,
+		ProtobufCMessage **answer, struct error *err)
 {
-	struct rpc_request r = {.service = GUEST_AGENT_SERVICE, .method = method};
-	cleanup_free uint8_t *packed = NULL, *reply = NULL;
-	size_t reply_len = 0;
-	int ret;
+	int ret = guest_rpc_call(rpc, method, request, type, deadline, answer, err);
 
-	r.len = protobuf_c_message_get_packed_size(request);
-	packed = malloc(r.len + 1);
-	if (!packed)
-		return error_set(err, -ENOMEM, "no memory for a request");
-	protobuf_c_message_pack(request, packed);
-	r.payload = packed;
-	ret = rpc_call(rpc, &r, deadline, &reply, &reply_len, err);
-	if (ret) {
+	if (ret)
 		error_prefix(err, "the agent's %s", method);
-		return ret;
-	}
-	*answer = protobuf_c_message_unpack(type, NULL, reply_len, reply);
-	if (!*answer)
-		return error_set(err, -EPROTO,
-				 "the agent's %s: the answer cannot be decoded",
-				 method);
-	return 0;
+	return ret;
 }
 
 static int take_list(struct cpumask *m, const uint32_t *list, size_t n,
@@ -86,9 +72,8 @@ int guest_ping(struct rpc *rpc, const void *payload, size_t len, deadline_t dead
 
 	request.payload.data = (uint8_t *)payload;
 	request.payload.len = len;
-	ret = guest_call(rpc, "Ping", &request.base,
-			 &vmctl__agent__v1__ping_response__descriptor, &m, deadline,
-			 err);
+	ret = call(rpc, "Ping", &request.base,
+		   &vmctl__agent__v1__ping_response__descriptor, deadline, &m, err);
 	if (ret)
 		return ret;
 	answer = (Vmctl__Agent__V1__PingResponse *)m;
@@ -96,7 +81,7 @@ int guest_ping(struct rpc *rpc, const void *payload, size_t len, deadline_t dead
 	    (len && memcmp(answer->payload.data, payload, len)))
 		ret = error_set(err, -EPROTO,
 				"the agent's Ping gave back other bytes than it got");
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return ret;
 }
 
@@ -112,9 +97,9 @@ int guest_info(struct rpc *rpc, struct guest_info *info, deadline_t deadline,
 		VMCTL__AGENT__V1__GET_GUEST_INFO_REQUEST__INIT;
 	Vmctl__Agent__V1__GetGuestInfoResponse *answer;
 	ProtobufCMessage *m = NULL;
-	int ret = guest_call(rpc, "GetGuestInfo", &request.base,
-			     &vmctl__agent__v1__get_guest_info_response__descriptor, &m,
-			     deadline, err);
+	int ret = call(rpc, "GetGuestInfo", &request.base,
+		       &vmctl__agent__v1__get_guest_info_response__descriptor, deadline,
+		       &m, err);
 
 	if (ret)
 		return ret;
@@ -130,7 +115,7 @@ int guest_info(struct rpc *rpc, struct guest_info *info, deadline_t deadline,
 	info->memory_total = answer->memory_total_bytes;
 	info->memory_available = answer->memory_available_bytes;
 	ret = take_cpus(&info->cpus, answer->cpus, err);
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return ret;
 }
 
@@ -175,15 +160,15 @@ int guest_online(struct rpc *rpc, const struct cpumask *which, struct guest_cpus
 		if (cpumask_has(which, cpu))
 			list[request.n_cpus++] = cpu;
 	request.cpus = list;
-	ret = guest_call(rpc, "OnlineCpus", &request.base,
-			 &vmctl__agent__v1__online_cpus_response__descriptor, &m,
-			 deadline, err);
+	ret = call(rpc, "OnlineCpus", &request.base,
+		   &vmctl__agent__v1__online_cpus_response__descriptor, deadline, &m,
+		   err);
 	if (ret)
 		return ret;
 	answer = (const Vmctl__Agent__V1__OnlineCpusResponse *)m;
 	ret = take_cpus(cpus, answer->cpus, err);
 	if (!ret)
 		ret = check_online(answer, which, cpus, err);
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return ret;
 }

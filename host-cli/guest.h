@@ -6,7 +6,6 @@
 #ifndef HOST_CLI_GUEST_H
 #define HOST_CLI_GUEST_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,8 +13,7 @@
 #include "endpoint.h"
 #include "rpc.h"
 
-#define GUEST_AGENT_PORT    220
-#define GUEST_AGENT_SERVICE "vmctl.agent.v1.GuestAgent"
+#define GUEST_AGENT_PORT 220
 
 struct guest_cpus {
 	struct cpumask possible, present, online;
@@ -34,14 +32,6 @@ struct guest_info {
 /* Connects to the agent; errors as endpoint_dial(). Close with rpc_close(). */
 int guest_open(struct rpc *rpc, const struct endpoint *ep, deadline_t deadline,
 	       struct error *err);
-
-/*
- * Any call: packs the request, and unpacks the answer into a new message, to be freed
- * with protobuf_c_message_free_unpacked(). What it says is the guest's: message.h.
- */
-int guest_call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
-	       const ProtobufCMessageDescriptor *type, ProtobufCMessage **answer,
-	       deadline_t deadline, struct error *err);
 
 /* All three: errors as rpc_call(), and -EPROTO for an answer that makes no sense. */
 int guest_ping(struct rpc *rpc, const void *payload, size_t len, deadline_t deadline,

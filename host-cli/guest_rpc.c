@@ -51,9 +51,9 @@ int guest_rpc_open(struct rpc *rpc, struct rpc_stream *stream, const char *metho
 		   deadline_t deadline, struct error *err)
 {
 	struct rpc_request request = {SERVICE, method, NULL, 0};
-	cleanup_free uint8_t *packed = pack(message, &request.len);
+	cleanup_free uint8_t *packed = message ? pack(message, &request.len) : NULL;
 
-	if (!packed)
+	if (message && !packed)
 		return error_set(err, -ENOMEM, "no memory for a request");
 	request.payload = packed;
 	return rpc_open(stream, rpc, &request, direction, DEADLINE_NEVER, deadline,
@@ -88,10 +88,4 @@ int guest_rpc_next(struct rpc_stream *stream,
 	else if (ret == -EAGAIN && deadline != DEADLINE_NOW)
 		ret = error_set(err, -ETIMEDOUT, "no answer in time");
 	return ret;
-}
-
-void guest_rpc_free(ProtobufCMessage *message)
-{
-	if (message)
-		protobuf_c_message_free_unpacked(message, NULL);
 }

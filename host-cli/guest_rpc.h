@@ -5,14 +5,18 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "report.h"
+#include "message.h"
 #include "rpc.h"
 
-/* The answer, decoded, is freed with guest_rpc_free(). Errors as for rpc_call(). */
+/*
+ * The answer, unpacked, is freed with message_free(). What it says is the guest's, too
+ * (message.h). Errors as for rpc_call(), and -EPROTO for what is no such message.
+ */
 int guest_rpc_call(struct rpc *rpc, const char *method, const ProtobufCMessage *request,
 		   const ProtobufCMessageDescriptor *response, deadline_t deadline,
 		   ProtobufCMessage **reply, struct error *err);
 
+/* The stream's first message, or NULL: none yet. Errors as for rpc_open(). */
 int guest_rpc_open(struct rpc *rpc, struct rpc_stream *stream, const char *method,
 		   const ProtobufCMessage *request, enum rpc_direction direction,
 		   deadline_t deadline, struct error *err);
@@ -22,7 +26,5 @@ int guest_rpc_send(struct rpc_stream *stream, const ProtobufCMessage *message,
 int guest_rpc_next(struct rpc_stream *stream,
 		   const ProtobufCMessageDescriptor *response, deadline_t deadline,
 		   ProtobufCMessage **message, struct error *err);
-
-void guest_rpc_free(ProtobufCMessage *message);
 
 #endif

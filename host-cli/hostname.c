@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <string.h>
 
-#include "agent_verb.h"
+#include "ask.h"
 #include "step.h"
-#include "text.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/system.pb-c.h"
 
@@ -35,24 +33,25 @@ static void get(const struct vm *vm, deadline_t deadline, struct report *r)
 {
 	Vmctl__Agent__V1__GetHostnameRequest request =
 		VMCTL__AGENT__V1__GET_HOSTNAME_REQUEST__INIT;
+	struct ask ask = {
+		.method = "GetHostname",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_hostname_response__descriptor,
+		.step = "ask",
+		.once = true,
+	};
 	const Vmctl__Agent__V1__GetHostnameResponse *answer;
-	ProtobufCMessage *m = NULL;
-	char name[256], persistent[256];
+	ProtobufCMessage *m;
 
-	if (agent_verb_ask(vm, "ask", "GetHostname", &request.base,
-			   &vmctl__agent__v1__get_hostname_response__descriptor, &m,
-			   deadline, r) != STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
 		return;
 	answer = (const Vmctl__Agent__V1__GetHostnameResponse *)m;
-	text_copy(name, sizeof(name), answer->name, strlen(answer->name));
-	text_copy(persistent, sizeof(persistent), answer->persistent,
-		  strlen(answer->persistent));
-	protobuf_c_message_free_unpacked(m, NULL);
-	report_set(r, "hostname", json_string(name));
+	report_set(r, "hostname", json_string(answer->name));
 	report_set(r, "persistent",
-		   *persistent ? json_string(persistent) : json_null());
+		   *answer->persistent ? json_string(answer->persistent) : json_null());
 	if (!r->options->json)
-		puts(name);
+		puts(answer->name);
+	message_free(m);
 }
 
 static void set(const struct vm *vm, const char *name, bool persistent,
@@ -60,14 +59,19 @@ static void set(const struct vm *vm, const char *name, bool persistent,
 {
 	Vmctl__Agent__V1__SetHostnameRequest request =
 		VMCTL__AGENT__V1__SET_HOSTNAME_REQUEST__INIT;
-	ProtobufCMessage *m = NULL;
+	struct ask ask = {
+		.method = "SetHostname",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__set_hostname_response__descriptor,
+		.step = "set",
+		.changes = true,
+	};
+	ProtobufCMessage *m;
 
 	request.name = (char *)name;
 	request.persistent = persistent;
-	if (agent_verb_ask(vm, "set", "SetHostname", &request.base,
-			   &vmctl__agent__v1__set_hostname_response__descriptor, &m,
-			   deadline, r) == STATUS_OK)
-		protobuf_c_message_free_unpacked(m, NULL);
+	ask_agent(&ask, vm, deadline, &m, r);
+	message_free(m);
 }
 
 int hostname_main(int argc, char **argv)
@@ -90,10 +94,7 @@ int hostname_main(int argc, char **argv)
 		return report_finish(&r);
 	}
 	get(&vm, deadline, &r);
-	if (options.nargs > 1 && r.status == STATUS_OK) {
-		step_would(&r, "set");
-		if (!options.json)
-			step_print_would(&r);
-	}
+	if (options.nargs > 1 && r.status == STATUS_OK)
+		step_would_only(&r, "set");
 	return report_finish(&r);
 }

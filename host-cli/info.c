@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include "retry.h"
+#include "ask.h"
 #include "verbs.h"
-#include "vm.h"
 
 static const struct options_syntax syntax = {
 	.verb = "info",
@@ -13,34 +12,16 @@ static const struct options_syntax syntax = {
 	.max_args = 1,
 };
 
-static enum status ask(struct guest_info *info, const struct vm *vm,
-		       deadline_t deadline, struct report *r)
+static int ask(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
-	struct error err = {0};
-	enum status status;
-	struct rpc rpc;
-	int ret;
-
-	rpc_init(&rpc, -1);
-	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK) {
-		ret = guest_info(&rpc, info, deadline, &err);
-		if (ret)
-			status = vm_fail_agent(ret, &err, r);
-	}
-	rpc_close(&rpc);
-	return status;
+	return guest_info(rpc, into, deadline, err);
 }
 
 static enum status run(struct guest_info *info, const struct vm *vm,
 		       deadline_t deadline, struct report *r)
 {
-	struct retry t;
-
-	retry_begin(&t, deadline, r);
 	report_step(r, "agent");
-	while (ask(info, vm, deadline, r) != STATUS_OK && retry_again(&t))
-		;
+	ask_again(vm, ask, info, deadline, r);
 	report_step_end(r);
 	return r->status;
 }

@@ -98,9 +98,12 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 		VMCTL__AGENT__V1__ONLINE_MEMORY_BLOCKS_REQUEST__INIT;
 	Vmctl__Agent__V1__OfflineMemoryBlocksRequest offline =
 		VMCTL__AGENT__V1__OFFLINE_MEMORY_BLOCKS_REQUEST__INIT;
-	struct ask ask = {c->online ? "OnlineMemoryBlocks" : "OfflineMemoryBlocks",
-			  c->online ? &online.base : &offline.base,
-			  &vmctl__agent__v1__memory_blocks_response__descriptor, true};
+	struct ask ask = {
+		.method = c->online ? "OnlineMemoryBlocks" : "OfflineMemoryBlocks",
+		.request = c->online ? &online.base : &offline.base,
+		.type = &vmctl__agent__v1__memory_blocks_response__descriptor,
+		.changes = true,
+	};
 	const char *text = c->online ? c->online : c->offline;
 	cleanup_free uint32_t *list = calloc(BLOCKS_MAX, sizeof(*list));
 	bool all = c->online && !strcmp(text, "all");
@@ -121,7 +124,7 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 	online.zone = c->zone;
 	if (ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK && m)
 		show_results((const Vmctl__Agent__V1__MemoryBlocksResponse *)m, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void print_blocks(const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer)
@@ -174,9 +177,11 @@ static void list(const struct memory *c, const struct vm *vm, deadline_t deadlin
 {
 	Vmctl__Agent__V1__ListMemoryBlocksRequest request =
 		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
-	struct ask ask = {"ListMemoryBlocks", &request.base,
-			  &vmctl__agent__v1__list_memory_blocks_response__descriptor,
-			  false};
+	struct ask ask = {
+		.method = "ListMemoryBlocks",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_memory_blocks_response__descriptor,
+	};
 	const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer;
 	ProtobufCMessage *m;
 
@@ -188,7 +193,7 @@ static void list(const struct memory *c, const struct vm *vm, deadline_t deadlin
 		print_blocks(answer);
 	else if (!r->options->json)
 		print_ranges(answer);
-	ask_free(m);
+	message_free(m);
 }
 
 int memory_main(int argc, char **argv)

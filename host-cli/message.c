@@ -8,6 +8,17 @@
 
 #include "text.h"
 
+void message_free(void *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+ProtobufCBinaryData message_bytes(const char *text)
+{
+	return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
+}
+
 static const void *member(const ProtobufCMessage *message,
 			  const ProtobufCFieldDescriptor *field)
 {

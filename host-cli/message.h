@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages of the guest's agent, whatever their type: made printable, and as JSON. */
+/* Messages of the guest's agent that were unpacked, whatever their type. */
 #ifndef HOST_CLI_MESSAGE_H
 #define HOST_CLI_MESSAGE_H
 
 #include <jansson.h>
 #include <protobuf-c/protobuf-c.h>
 
-/* Makes every string of an unpacked message printable, in place (text_sanitize()). */
+/* A message with all that is in it, or NULL. */
+void message_free(void *message);
+
+/* A string as the bytes of a message, which does not own them. */
+ProtobufCBinaryData message_bytes(const char *text);
+
+/* Makes every string of one printable, in place (text_sanitize()). */
 void message_sanitize(ProtobufCMessage *message);
 
 /*

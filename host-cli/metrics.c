@@ -26,8 +26,11 @@ int metrics_main(int argc, char **argv)
 {
 	Vmctl__Agent__V1__GetMetricsRequest request =
 		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
-	struct ask ask = {"GetMetrics", &request.base,
-			  &vmctl__agent__v1__get_metrics_response__descriptor, false};
+	struct ask ask = {
+		.method = "GetMetrics",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_metrics_response__descriptor,
+	};
 	Vmctl__Agent__V1__GetMetricsResponse *answer;
 	ProtobufCMessage *m = NULL;
 	struct options options;
@@ -50,6 +53,6 @@ int metrics_main(int argc, char **argv)
 		else
 			fputs(answer->text, stdout);
 	}
-	ask_free(m);
+	message_free(m);
 	return report_finish(&r);
 }

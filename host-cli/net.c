@@ -176,8 +176,11 @@ static void show(const struct vm *vm, deadline_t deadline, struct report *r)
 {
 	Vmctl__Agent__V1__GetNetworkRequest request =
 		VMCTL__AGENT__V1__GET_NETWORK_REQUEST__INIT;
-	struct ask ask = {"GetNetwork", &request.base,
-			  &vmctl__agent__v1__get_network_response__descriptor, false};
+	struct ask ask = {
+		.method = "GetNetwork",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_network_response__descriptor,
+	};
 	ProtobufCMessage *m;
 
 	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
@@ -185,7 +188,7 @@ static void show(const struct vm *vm, deadline_t deadline, struct report *r)
 	ask_report(r, m);
 	if (!r->options->json)
 		print_network((const Vmctl__Agent__V1__GetNetworkResponse *)m);
-	ask_free(m);
+	message_free(m);
 }
 
 static const char *format_end(uint32_t cid, uint32_t port, char text[static 32])
@@ -204,9 +207,11 @@ static void show_vsock(const struct vm *vm, deadline_t deadline, struct report *
 {
 	Vmctl__Agent__V1__ListVsockSocketsRequest request =
 		VMCTL__AGENT__V1__LIST_VSOCK_SOCKETS_REQUEST__INIT;
-	struct ask ask = {"ListVsockSockets", &request.base,
-			  &vmctl__agent__v1__list_vsock_sockets_response__descriptor,
-			  false};
+	struct ask ask = {
+		.method = "ListVsockSockets",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_vsock_sockets_response__descriptor,
+	};
 	const Vmctl__Agent__V1__ListVsockSocketsResponse *answer;
 	ProtobufCMessage *m;
 
@@ -224,18 +229,23 @@ static void show_vsock(const struct vm *vm, deadline_t deadline, struct report *
 		       format_end(s->local_cid, s->local_port, local),
 		       format_end(s->peer_cid, s->peer_port, peer));
 	}
-	ask_free(m);
+	message_free(m);
 }
 
 static void send_change(const char *method, const ProtobufCMessage *request,
 			const ProtobufCMessageDescriptor *type, const struct vm *vm,
 			deadline_t deadline, struct report *r)
 {
-	struct ask ask = {method, request, type, true};
+	struct ask ask = {
+		.method = method,
+		.request = request,
+		.type = type,
+		.changes = true,
+	};
 	ProtobufCMessage *m;
 
 	ask_agent(&ask, vm, deadline, &m, r);
-	ask_free(m);
+	message_free(m);
 }
 
 static void change_interface(const struct net *net, const struct vm *vm,

@@ -2,7 +2,7 @@
 /* shutdown, reboot and suspend. */
 #include <stdio.h>
 
-#include "agent_verb.h"
+#include "ask.h"
 #include "step.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/power.pb-c.h"
@@ -34,31 +34,35 @@ static const struct option_spec specs[] = {
 	{NULL, NULL, NULL, 0, NULL},
 };
 
-static void ask(const struct vm *vm, const char *method, bool force, const char *does,
+static void run(const struct vm *vm, const char *method, bool force, const char *does,
 		struct report *r)
 {
 	Vmctl__Agent__V1__PowerRequest request = VMCTL__AGENT__V1__POWER_REQUEST__INIT;
+	/* With --dry-run the agent is asked too, which way it would be. */
+	struct ask ask = {
+		.method = method,
+		.request = &request.base,
+		.type = &vmctl__agent__v1__power_response__descriptor,
+		.step = r->verb,
+		.once = true,
+	};
 	deadline_t deadline = deadline_after_ms(r->options->timeout_ms);
-	ProtobufCMessage *m = NULL;
+	ProtobufCMessage *m;
 	const char *way;
 
 	request.force = force;
 	request.dry_run = r->options->dry_run;
-	if (agent_verb_ask(vm, r->verb, method, &request.base,
-			   &vmctl__agent__v1__power_response__descriptor, &m, deadline,
-			   r) != STATUS_OK) {
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK) {
 		report_not_repeated(r);
 		return;
 	}
 	way = way_name(((Vmctl__Agent__V1__PowerResponse *)m)->way);
 	report_set(r, "way", json_string(way));
 	if (request.dry_run)
-		step_would(r, r->verb);
-	if (!r->options->json && request.dry_run)
-		step_print_would(r);
+		step_would_only(r, r->verb);
 	else if (!r->options->json && !r->options->quiet)
 		printf("%s: %s (%s)\n", r->printable, does, way);
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 }
 
 static int power_main(int argc, char **argv, const struct options_syntax *syntax,
@@ -74,7 +78,7 @@ static int power_main(int argc, char **argv, const struct options_syntax *syntax
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
 	report_begin(&r, &options, syntax->verb, options.args[0]);
 	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK)
-		ask(&vm, method, force, does, &r);
+		run(&vm, method, force, does, &r);
 	return report_finish(&r);
 }
 

@@ -5,15 +5,9 @@
 #include "command.h"
 #include "verbs.h"
 
-static int set_user(void *into, const char *value, struct error *err)
-{
-	(void)err;
-	((struct command *)into)->user = value;
-	return 0;
-}
-
 static const struct option_spec specs[] = {
-	{"user", "USER", "NAME or UID, with :GROUP (the agent's own)", 0, set_user},
+	{"user", "USER", "NAME or UID, with :GROUP (the agent's own)", 0,
+	 command_set_user},
 	{NULL, NULL, NULL, 0, NULL},
 };
 

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent_verb.h"
+#include "ask.h"
 #include "step.h"
-#include "text.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/ssh_keys.pb-c.h"
 
@@ -102,14 +101,12 @@ static void print(const Vmctl__Agent__V1__SshKeysResponse *answer, bool changed,
 		  struct report *r)
 {
 	json_t *list = json_array();
-	char line[1024];
 	size_t i;
 
 	for (i = 0; i < answer->n_keys; i++) {
-		text_copy(line, sizeof(line), answer->keys[i], strlen(answer->keys[i]));
-		json_array_append_new(list, json_string(line));
+		json_array_append_new(list, json_string(answer->keys[i]));
 		if (!r->options->json && !changed)
-			puts(line);
+			puts(answer->keys[i]);
 	}
 	report_set(r, "keys", list);
 	report_set(r, "changed", json_integer((json_int_t)answer->changed));
@@ -118,13 +115,23 @@ static void print(const Vmctl__Agent__V1__SshKeysResponse *answer, bool changed,
 		       answer->changed, answer->n_keys);
 }
 
-static void ask(const struct ssh_keys *k, const struct vm *vm, struct report *r)
+static void run(const struct ssh_keys *k, const struct vm *vm, struct report *r)
 {
 	Vmctl__Agent__V1__SshKeysRequest request =
 		VMCTL__AGENT__V1__SSH_KEYS_REQUEST__INIT;
 	deadline_t deadline = deadline_after_ms(r->options->timeout_ms);
 	bool change = (k->add || k->remove) && !r->options->dry_run;
-	ProtobufCMessage *m = NULL;
+	struct ask ask = {
+		.method = !change  ? "ListSshKeys"
+			  : k->add ? "AddSshKeys"
+				   : "RemoveSshKeys",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__ssh_keys_response__descriptor,
+		.step = change ? "change" : "ask",
+		.changes = change,
+		.once = true,
+	};
+	ProtobufCMessage *m;
 
 	if (k->user)
 		request.user = (char *)k->user;
@@ -132,21 +139,12 @@ static void ask(const struct ssh_keys *k, const struct vm *vm, struct report *r)
 		request.keys = (char **)k->keys;
 		request.n_keys = k->n;
 	}
-	if (agent_verb_ask(vm, change ? "change" : "ask",
-			   !change  ? "ListSshKeys"
-			   : k->add ? "AddSshKeys"
-				    : "RemoveSshKeys",
-			   &request.base,
-			   &vmctl__agent__v1__ssh_keys_response__descriptor, &m,
-			   deadline, r) != STATUS_OK)
+	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
 		return;
 	print((const Vmctl__Agent__V1__SshKeysResponse *)m, change, r);
-	protobuf_c_message_free_unpacked(m, NULL);
-	if ((k->add || k->remove) && !change) {
-		step_would(r, k->add ? "add" : "remove");
-		if (!r->options->json)
-			step_print_would(r);
-	}
+	message_free(m);
+	if ((k->add || k->remove) && !change)
+		step_would_only(r, k->add ? "add" : "remove");
 }
 
 int ssh_keys_main(int argc, char **argv)
@@ -166,7 +164,7 @@ int ssh_keys_main(int argc, char **argv)
 	else if ((k.add || k.remove) && read_file(&k, k.add ? k.add : k.remove, &err))
 		report_fail(&r, STATUS_USAGE, "%s", err.text);
 	else if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK)
-		ask(&k, &vm, &r);
+		run(&k, &vm, &r);
 	while (k.n)
 		free(k.keys[--k.n]);
 	return report_finish(&r);

@@ -5,7 +5,6 @@
 
 #include "ask.h"
 #include "inventory.h"
-#include "message.h"
 #include "tty.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/memory.pb-c.h"
@@ -27,6 +26,7 @@ static const struct options_syntax syntax = {
 struct view {
 	bool agent, module;
 	struct guest_info info;
+	deadline_t began; /* the question */
 	double answer_ms;
 	char version[sizeof(((struct upcall *)0)->module)];
 	size_t plugged;
@@ -42,45 +42,39 @@ static void *optional(struct rpc *rpc, const char *method,
 	ProtobufCMessage *answer = NULL;
 	struct error err = {0};
 
-	if (guest_call(rpc, method, request, type, &answer, deadline, &err))
+	if (guest_rpc_call(rpc, method, request, type, deadline, &answer, &err))
 		return NULL;
 	message_sanitize(answer);
 	return answer;
 }
 
-static enum status ask_guest(struct view *v, const struct vm *vm, deadline_t deadline,
-			     struct report *r)
+static int ask_all(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
 	Vmctl__Agent__V1__ListMemoryBlocksRequest blocks =
 		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
 	Vmctl__Agent__V1__GetNetworkRequest network =
 		VMCTL__AGENT__V1__GET_NETWORK_REQUEST__INIT;
-	deadline_t began = deadline_after_ms(0);
-	struct error err = {0};
-	enum status status;
-	struct rpc rpc;
-	int ret;
+	struct view *v = into;
+	int ret = guest_info(rpc, &v->info, deadline, err);
 
-	rpc_init(&rpc, -1);
-	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK) {
-		ret = guest_info(&rpc, &v->info, deadline, &err);
-		if (ret)
-			status = vm_fail_agent(ret, &err, r);
-	}
-	if (status == STATUS_OK) {
-		v->agent = true;
-		v->answer_ms = (double)(deadline_after_ms(0) - began) / 1e6;
-		v->blocks = optional(
-			&rpc, "ListMemoryBlocks", &blocks.base,
-			&vmctl__agent__v1__list_memory_blocks_response__descriptor,
-			deadline);
-		v->network = optional(
-			&rpc, "GetNetwork", &network.base,
-			&vmctl__agent__v1__get_network_response__descriptor, deadline);
-	}
-	rpc_close(&rpc);
-	return status;
+	if (ret)
+		return ret;
+	v->agent = true;
+	v->answer_ms = (double)(deadline_after_ms(0) - v->began) / 1e6;
+	v->blocks = optional(rpc, "ListMemoryBlocks", &blocks.base,
+			     &vmctl__agent__v1__list_memory_blocks_response__descriptor,
+			     deadline);
+	v->network =
+		optional(rpc, "GetNetwork", &network.base,
+			 &vmctl__agent__v1__get_network_response__descriptor, deadline);
+	return 0;
+}
+
+static enum status ask_guest(struct view *v, const struct vm *vm, deadline_t deadline,
+			     struct report *r)
+{
+	v->began = deadline_after_ms(0);
+	return ask_once(vm, ask_all, v, deadline, r);
 }
 
 static enum status ask_module(struct view *v, const struct vm *vm, deadline_t deadline,
@@ -229,7 +223,7 @@ int status_main(int argc, char **argv)
 		else
 			print_text(&v);
 	}
-	ask_free(v.blocks);
-	ask_free(v.network);
+	message_free(v.blocks);
+	message_free(v.network);
 	return report_finish(&r);
 }

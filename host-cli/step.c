@@ -39,3 +39,10 @@ void step_print_would(const struct report *r)
 	}
 	puts(json_array_size(list) ? "; nothing was changed" : " none");
 }
+
+void step_would_only(struct report *r, const char *what)
+{
+	step_would(r, what);
+	if (!r->options->json)
+		step_print_would(r);
+}

@@ -21,5 +21,7 @@ enum status step_begin(struct report *r, const char *name, bool changes);
 void step_would(struct report *r, const char *what);
 /* Prints them all, as a line of text. */
 void step_print_would(const struct report *r);
+/* Both, for a command that would do this one thing. */
+void step_would_only(struct report *r, const char *what);
 
 #endif

@@ -149,6 +149,19 @@ int text_list(const char *s, uint32_t max, uint32_t *list, size_t size, size_t *
 	}
 }
 
+int text_words(const char *s, int (*take)(void *into, const char *word, size_t len),
+	       void *into)
+{
+	for (;;) {
+		size_t len = strcspn(s, ",");
+		int ret = take(into, s, len);
+
+		if (ret || !s[len])
+			return ret;
+		s += len + 1;
+	}
+}
+
 static bool plain(const char *word)
 {
 	static const char safe[] =

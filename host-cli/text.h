@@ -42,6 +42,13 @@ int text_bytes(const char *s, uint64_t min, uint64_t max, uint64_t *bytes);
  */
 int text_list(const char *s, uint32_t max, uint32_t *list, size_t size, size_t *count);
 
+/*
+ * Gives each word between commas to take(), an empty one too. Ends with what that
+ * returns, if it is not 0.
+ */
+int text_words(const char *s, int (*take)(void *into, const char *word, size_t len),
+	       void *into);
+
 /* The word as one a POSIX shell (and xargs) reads back unchanged. Caller frees. */
 char *text_quote(const char *word);
 

@@ -57,7 +57,7 @@ static int thaw(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 		return ret;
 	report_step_end(r);
 	tell((Vmctl__Agent__V1__ThawFilesystemsResponse *)reply, r);
-	guest_rpc_free(reply);
+	message_free(reply);
 	return 0;
 }
 

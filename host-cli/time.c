@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent_verb.h"
+#include "ask.h"
 #include "step.h"
 #include "text.h"
 #include "verbs.h"
@@ -97,12 +97,15 @@ static enum status get(struct clock *c, struct rpc *rpc, deadline_t deadline,
 {
 	Vmctl__Agent__V1__GetTimeRequest request =
 		VMCTL__AGENT__V1__GET_TIME_REQUEST__INIT;
+	struct ask ask = {
+		.method = "GetTime",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_time_response__descriptor,
+	};
 	Vmctl__Agent__V1__GetTimeResponse *answer;
 	ProtobufCMessage *m = NULL;
 	int64_t began = now_ns(CLOCK_MONOTONIC);
-	enum status status = agent_verb_call(
-		rpc, "GetTime", &request.base,
-		&vmctl__agent__v1__get_time_response__descriptor, &m, deadline, r);
+	enum status status = ask_on(&ask, rpc, deadline, &m, r);
 
 	if (status != STATUS_OK)
 		return status;
@@ -119,7 +122,7 @@ static enum status get(struct clock *c, struct rpc *rpc, deadline_t deadline,
 		/* It was read half a round trip ago. */
 		c->offset = c->guest + c->round_trip / 2 - now_ns(CLOCK_REALTIME);
 	}
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return status;
 }
 
@@ -128,6 +131,11 @@ static enum status put(const struct clock *c, struct rpc *rpc, deadline_t deadli
 {
 	Vmctl__Agent__V1__SetTimeRequest request =
 		VMCTL__AGENT__V1__SET_TIME_REQUEST__INIT;
+	struct ask ask = {
+		.method = "SetTime",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__set_time_response__descriptor,
+	};
 	const Vmctl__Agent__V1__SetTimeResponse *answer;
 	ProtobufCMessage *m = NULL;
 	char why[160];
@@ -137,9 +145,7 @@ static enum status put(const struct clock *c, struct rpc *rpc, deadline_t deadli
 
 	request.seconds = to / NS_PER_S;
 	request.nanoseconds = (uint32_t)(to % NS_PER_S);
-	status = agent_verb_call(rpc, "SetTime", &request.base,
-				 &vmctl__agent__v1__set_time_response__descriptor, &m,
-				 deadline, r);
+	status = ask_on(&ask, rpc, deadline, &m, r);
 	if (status != STATUS_OK)
 		return status;
 	answer = (const Vmctl__Agent__V1__SetTimeResponse *)m;
@@ -147,7 +153,7 @@ static enum status put(const struct clock *c, struct rpc *rpc, deadline_t deadli
 	if (*why)
 		report_warn(r, "the guest's hardware clock was not set: %s", why);
 	report_set(r, "hardware_clock", json_boolean(answer->rtc));
-	protobuf_c_message_free_unpacked(m, NULL);
+	message_free(m);
 	return STATUS_OK;
 }
 

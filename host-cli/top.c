@@ -179,8 +179,11 @@ static Vmctl__Agent__V1__GetMetricsResponse *get(const struct vm *vm, struct rep
 {
 	Vmctl__Agent__V1__GetMetricsRequest request =
 		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
-	struct ask ask = {"GetMetrics", &request.base,
-			  &vmctl__agent__v1__get_metrics_response__descriptor, false};
+	struct ask ask = {
+		.method = "GetMetrics",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__get_metrics_response__descriptor,
+	};
 	ProtobufCMessage *m;
 
 	/* One step for all of them. */
@@ -200,13 +203,13 @@ static void run(const struct top *top, const struct vm *vm, struct report *r)
 			print_json(before->text, now->text, r);
 		else if (now)
 			print_screen(before->text, now->text, r);
-		ask_free(before);
+		message_free(before);
 		before = now;
 		/* Nobody reads it any more. */
 		if (fflush(stdout) || ferror(stdout))
 			break;
 	}
-	ask_free(before);
+	message_free(before);
 }
 
 int top_main(int argc, char **argv)

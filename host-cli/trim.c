@@ -78,7 +78,7 @@ static int trim(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 		report_step_end(r);
 		filesystem_result(r, one, "trimmed");
 		*(one->error ? &failed : &done) += 1;
-		guest_rpc_free(message);
+		message_free(message);
 		ret = 0;
 	}
 	if (!ret)

@@ -4,31 +4,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ask.h"
+#include "text.h"
 #include "verbs.h"
-#include "vm.h"
 
 #define POLL_MS	  100  /* between two questions */
 #define ANSWER_MS 2000 /* for one of them: a guest that is reset answers no old one */
 
-static enum status ask_agent(const struct vm *vm, deadline_t deadline, struct report *r)
+static int ping(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
-	struct error err = {0};
-	enum status status;
-	struct rpc rpc;
-	int ret;
-
-	rpc_init(&rpc, -1);
-	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK) {
-		ret = guest_ping(&rpc, "wait", 4, deadline, &err);
-		if (ret)
-			status = vm_fail_agent(ret, &err, r);
-	}
-	rpc_close(&rpc);
-	return status;
+	(void)into;
+	return guest_ping(rpc, "wait", 4, deadline, err);
 }
 
-static enum status ask_module(const struct vm *vm, deadline_t deadline,
+static enum status try_agent(const struct vm *vm, deadline_t deadline, struct report *r)
+{
+	return ask_once(vm, ping, NULL, deadline, r);
+}
+
+static enum status try_module(const struct vm *vm, deadline_t deadline,
 			      struct report *r)
 {
 	struct upcall upcall = {.fd = -1};
@@ -42,8 +36,8 @@ static const struct {
 	const char *name;
 	enum status (*ask)(const struct vm *vm, deadline_t deadline, struct report *r);
 } parties[] = {
-	{"agent", ask_agent},
-	{"module", ask_module},
+	{"agent", try_agent},
+	{"module", try_module},
 };
 #define PARTIES (sizeof(parties) / sizeof(parties[0]))
 
@@ -53,8 +47,9 @@ struct wait {
 	char reason[REPORT_TEXT_MAX]; /* why the one that is asked did not answer */
 };
 
-static int take_party(struct wait *w, const char *name, size_t len)
+static int take_party(void *into, const char *name, size_t len)
 {
+	struct wait *w = into;
 	size_t i;
 
 	for (i = 0; i < PARTIES; i++) {
@@ -70,20 +65,12 @@ static int take_party(struct wait *w, const char *name, size_t len)
 static int set_for(void *into, const char *value, struct error *err)
 {
 	struct wait *w = into;
-	const char *at = value;
-	size_t len;
 
 	memset(w->wanted, 0, sizeof(w->wanted));
-	for (;;) {
-		len = strcspn(at, ",");
-		if (take_party(w, at, len))
-			return error_set(err, -EINVAL,
-					 "--for %s: give agent, module or agent,module",
-					 value);
-		if (!at[len])
-			return 0;
-		at += len + 1;
-	}
+	if (text_words(value, take_party, w))
+		return error_set(err, -EINVAL,
+				 "--for %s: give agent, module or agent,module", value);
+	return 0;
 }
 
 static const struct option_spec specs[] = {

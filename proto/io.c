@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NS_PER_MS 1000000ull
 
@@ -101,4 +102,22 @@ int io_write_full(int fd, const void *buf, size_t len, deadline_t deadline,
 	if (done)
 		*done = put;
 	return ret;
+}
+
+int io_pwrite_full(int fd, const void *buf, size_t len, uint64_t at)
+{
+	size_t put = 0;
+
+	while (put < len) {
+		ssize_t n = pwrite(fd, (const char *)buf + put, len - put,
+				   (off_t)(at + put));
+
+		if (n > 0)
+			put += n;
+		else if (!n)
+			return -ENOSPC;
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
 }

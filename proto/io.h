@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whole reads and writes against a deadline, for clients that talk to one peer.
- * Servers have an event loop and do not use these.
+ * Whole reads and writes: against a deadline, for clients that talk to one peer, and
+ * of files. Servers have an event loop and do not use the former.
  */
 #ifndef PROTO_IO_H
 #define PROTO_IO_H
@@ -31,5 +31,8 @@ int deadline_left_ms(deadline_t deadline);
 int io_read_full(int fd, void *buf, size_t len, deadline_t deadline, size_t *done);
 int io_write_full(int fd, const void *buf, size_t len, deadline_t deadline,
 		  size_t *done);
+
+/* Writes len bytes to a file, from `at` on; blocks for its disk. */
+int io_pwrite_full(int fd, const void *buf, size_t len, uint64_t at);
 
 #endif

@@ -98,6 +98,48 @@ static void a_change_is_not_repeated(void **state)
 	assert_string_equal(fake_state(&vm), "Qpo --- --- ---");
 }
 
+/* The fake would take the second one, whichever it is. */
+static void what_one_call_changes_is_not_repeated(void **state)
+{
+	struct {
+		int (*verb)(int argc, char **argv);
+		char *argv[6];
+		const char *words;
+	} changes[] = {
+		{hostname_main, {"hostname", "vm1", "new"}, "agent's SetHostname"},
+		{cpus_main, {"cpus", "vm1", "--online", "1"}, "agent's OnlineCpus"},
+		{net_main,
+		 {"net", "vm1", "--interface", "lo", "--up"},
+		 "agent's SetInterface"},
+		{reboot_main, {"reboot", "vm1"}, "is not sent again"},
+	};
+	struct output o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		struct fake_vm vm = {.drop_calls = 1};
+
+		fake_start(&vm, 0);
+		o = run(changes[i].verb, changes[i].argv);
+		fake_stop(&vm);
+		check_failure(&o, 7, changes[i].words);
+		assert_int_equal(vm.drop_calls, 0);
+	}
+}
+
+static void what_one_call_asks_is_repeated(void **state)
+{
+	struct fake_vm vm = {.drop_calls = 2};
+	struct output o;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(cpus_main, ARGS("cpus", "vm1"));
+	fake_stop(&vm);
+	assert_int_equal(o.code, 0);
+	assert_string_equal(o.err, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +149,8 @@ int main(void)
 		cmocka_unit_test(list_repeats_what_broke),
 		cmocka_unit_test(what_answered_once_is_waited_for_until_the_timeout),
 		cmocka_unit_test(a_change_is_not_repeated),
+		cmocka_unit_test(what_one_call_changes_is_not_repeated),
+		cmocka_unit_test(what_one_call_asks_is_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

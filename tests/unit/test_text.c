@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,6 +147,35 @@ static void a_quoted_word_is_one_word_to_a_shell(void **state)
 	}
 }
 
+static int take_word(void *into, const char *word, size_t len)
+{
+	char *text = into;
+
+	if (len == 4 && !memcmp(word, "stop", len))
+		return -EINVAL;
+	sprintf(text + strlen(text), "<%.*s>", (int)len, word);
+	return 0;
+}
+
+static void words_are_what_is_between_commas(void **state)
+{
+	static const char *const pairs[][2] = {
+		{"one", "<one>"},   {"one,two", "<one><two>"}, {"", "<>"},
+		{",a,", "<><a><>"}, {"a b", "<a b>"},
+	};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		*text = '\0';
+		assert_int_equal(text_words(pairs[i][0], take_word, text), 0);
+		assert_string_equal(text, pairs[i][1]);
+	}
+	*text = '\0';
+	assert_int_equal(text_words("a,stop,b", take_word, text), -EINVAL);
+	assert_string_equal(text, "<a>");
+}
+
 static void a_cpu_set_prints_as_ranges(void **state)
 {
 	struct cpumask a = {0}, b = {0}, d;
@@ -180,6 +210,7 @@ int main(void)
 		cmocka_unit_test(a_size_in_bytes_has_limits),
 		cmocka_unit_test(a_list_holds_numbers_and_ranges_once_each),
 		cmocka_unit_test(a_quoted_word_is_one_word_to_a_shell),
+		cmocka_unit_test(words_are_what_is_between_commas),
 		cmocka_unit_test(a_cpu_set_prints_as_ranges),
 	};
 
