@@ -220,11 +220,10 @@ static int take_count(struct bench *b, struct rpc_stream *stream, struct error *
 
 static int measure_to_guest(struct bench *b, struct error *err)
 {
-	struct rpc_request request = {GUEST_AGENT_SERVICE, "Discard", NULL, 0};
 	uint64_t began = now_ns();
 	struct rpc_stream stream;
-	int ret = rpc_open(&stream, &b->rpc, &request, RPC_CLIENT_SENDS, DEADLINE_NEVER,
-			   b->deadline, err);
+	int ret = guest_rpc_open(&b->rpc, &stream, "Discard", NULL, RPC_CLIENT_SENDS,
+				 b->deadline, err);
 
 	if (!ret)
 		ret = send_all(b, &stream, err);
@@ -253,7 +252,7 @@ static int measure_from_guest(struct bench *b, struct error *err)
 				     &vmctl__agent__v1__generate_response__descriptor,
 				     b->deadline, &message, err)) == 1) {
 		done += ((Vmctl__Agent__V1__GenerateResponse *)message)->data.len;
-		guest_rpc_free(message);
+		message_free(message);
 		if (done > b->size)
 			return error_set(err, -EPROTO, "more bytes than were wanted");
 		if (go_on(b, done, b->size, err) < 0)

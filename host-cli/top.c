@@ -10,16 +10,25 @@
 #include "text.h"
 #include "tty.h"
 #include "verbs.h"
+#include "vsock_traffic.h"
 #include "vmctl/agent/v1/metrics.pb-c.h"
 
 #define HOME_AND_CLEAR "\x1b[H\x1b[J"
 #define CPU_SECONDS    "vmctl_guest_cpu_seconds_total"
 #define NET_BYTES      "vmctl_guest_network_bytes_total"
 #define MIB	       1048576.0
+#define VSOCK_WAIT_MS  1000 /* for vsockd, which answers at once if at all */
 
 struct top {
 	int64_t interval_ms;
 	uint64_t count; /* screens; 0: for ever */
+};
+
+/* What one screen is made of: the guest's figures, and its vsockd's. */
+struct sample {
+	Vmctl__Agent__V1__GetMetricsResponse *guest; /* NULL: none */
+	struct vsock_traffic vsock;
+	bool has_vsock;
 };
 
 static int set_interval(void *into, const char *value, struct error *err)
@@ -46,8 +55,9 @@ static const struct options_syntax syntax = {
 	.verb = "top",
 	.operands = "VM",
 	.about = "Shows how busy the guest is, again and again: CPUs, memory, pressure "
-		 "and\n"
-		 "network. With --json each screen is an object in a line of its own.",
+		 "and the\n"
+		 "traffic of network and vsock. With --json each screen is an object "
+		 "in a line of its own.",
 	.own = specs,
 	.min_args = 1,
 	.max_args = 1,
@@ -125,10 +135,19 @@ static void print_traffic(const char *before, const char *now, double seconds)
 	}
 }
 
-static void print_screen(const char *before, const char *now, struct report *r)
+/* Bytes a second between two samples; vsockd may have begun anew. */
+static double vsock_rate(uint64_t before, uint64_t now, double seconds)
 {
+	return now < before ? 0 : (double)(now - before) / seconds;
+}
+
+static void print_screen(const struct sample *a, const struct sample *b,
+			 struct report *r)
+{
+	const char *before = a->guest->text, *now = b->guest->text;
 	double seconds = value_of(now, "vmctl_guest_uptime_seconds") -
 			 value_of(before, "vmctl_guest_uptime_seconds");
+	double span = seconds > 0 ? seconds : 1;
 	double total = memory_of(now, "MemTotal");
 
 	if (tty_is(stdout))
@@ -152,11 +171,30 @@ static void print_screen(const char *before, const char *now, struct report *r)
 	printf("pressure: CPU %.2f%%, memory %.2f%%, I/O %.2f%%\n",
 	       pressure_of(now, "cpu"), pressure_of(now, "memory"),
 	       pressure_of(now, "io"));
-	print_traffic(before, now, seconds > 0 ? seconds : 1);
+	print_traffic(before, now, span);
+	if (a->has_vsock && b->has_vsock)
+		printf("vsock            received %10.1f KiB/s, sent %10.1f KiB/s, "
+		       "%llu "
+		       "connections\n",
+		       vsock_rate(a->vsock.to_guest, b->vsock.to_guest, span) / 1024,
+		       vsock_rate(a->vsock.from_guest, b->vsock.from_guest, span) /
+			       1024,
+		       (unsigned long long)b->vsock.connections);
 }
 
-static void print_json(const char *before, const char *now, struct report *r)
+static json_t *vsock_json(const struct sample *a, const struct sample *b,
+			  uint64_t before, uint64_t now, double span)
 {
+	return a->has_vsock && b->has_vsock ? json_real(vsock_rate(before, now, span))
+					    : json_null();
+}
+
+static void print_json(const struct sample *a, const struct sample *b, struct report *r)
+{
+	const char *before = a->guest->text, *now = b->guest->text;
+	double seconds = value_of(now, "vmctl_guest_uptime_seconds") -
+			 value_of(before, "vmctl_guest_uptime_seconds");
+	double span = seconds > 0 ? seconds : 1;
 	json_t *object = json_pack(
 		"{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "vm", r->printable,
 		"uptime_s", value_of(now, "vmctl_guest_uptime_seconds"), "user_percent",
@@ -170,12 +208,23 @@ static void print_json(const char *before, const char *now, struct report *r)
 
 	if (!object)
 		return;
+	/* Without a vsockd that answers they are not known: null. */
+	json_object_set_new(
+		object, "vsock_received_bytes_per_second",
+		vsock_json(a, b, a->vsock.to_guest, b->vsock.to_guest, span));
+	json_object_set_new(
+		object, "vsock_sent_bytes_per_second",
+		vsock_json(a, b, a->vsock.from_guest, b->vsock.from_guest, span));
+	json_object_set_new(object, "vsock_connections",
+			    b->has_vsock
+				    ? json_integer((json_int_t)b->vsock.connections)
+				    : json_null());
 	json_dumpf(object, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(object);
 }
 
-static Vmctl__Agent__V1__GetMetricsResponse *get(const struct vm *vm, struct report *r)
+static struct sample get(const struct vm *vm, struct report *r)
 {
 	Vmctl__Agent__V1__GetMetricsRequest request =
 		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
@@ -184,32 +233,37 @@ static Vmctl__Agent__V1__GetMetricsResponse *get(const struct vm *vm, struct rep
 		.request = &request.base,
 		.type = &vmctl__agent__v1__get_metrics_response__descriptor,
 	};
+	struct sample sample = {0};
 	ProtobufCMessage *m;
 
 	/* One step for all of them. */
 	r->steps = 0;
 	ask_agent_raw(&ask, vm, deadline_after_ms(r->options->timeout_ms), &m, r);
-	return (Vmctl__Agent__V1__GetMetricsResponse *)m;
+	sample.guest = (Vmctl__Agent__V1__GetMetricsResponse *)m;
+	if (sample.guest)
+		sample.has_vsock = vsock_traffic_ask(
+			vm->name, deadline_after_ms(VSOCK_WAIT_MS), &sample.vsock);
+	return sample;
 }
 
 static void run(const struct top *top, const struct vm *vm, struct report *r)
 {
-	Vmctl__Agent__V1__GetMetricsResponse *before = get(vm, r), *now;
+	struct sample before = get(vm, r), now;
 
-	for (uint64_t n = 0; before && (!top->count || n < top->count); n++) {
+	for (uint64_t n = 0; before.guest && (!top->count || n < top->count); n++) {
 		poll(NULL, 0, (int)top->interval_ms);
 		now = get(vm, r);
-		if (now && r->options->json)
-			print_json(before->text, now->text, r);
-		else if (now)
-			print_screen(before->text, now->text, r);
-		message_free(before);
+		if (now.guest && r->options->json)
+			print_json(&before, &now, r);
+		else if (now.guest)
+			print_screen(&before, &now, r);
+		message_free(before.guest);
 		before = now;
 		/* Nobody reads it any more. */
 		if (fflush(stdout) || ferror(stdout))
 			break;
 	}
-	message_free(before);
+	message_free(before.guest);
 }
 
 int top_main(int argc, char **argv)

@@ -65,7 +65,7 @@ static int64_t next_length(struct rpc_stream *stream)
 	for (int64_t i = 0; i < len; i++)
 		if (response->data.data[i])
 			fail_msg("byte %lld is no zero", (long long)i);
-	guest_rpc_free(message);
+	message_free(message);
 	return len;
 }
 

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "../../host-cli/verbs.h"
+#include "../../host-cli/vsock_traffic.h"
 
 /* A registry with the daemon's sockets as vm1's. */
 static void enter(const struct guest *g)
@@ -43,6 +44,24 @@ static json_int_t number_at(const json_t *o, const char *name, const char *word)
 		value = json_object_get(value, word);
 	assert_true(json_is_integer(value));
 	return json_integer_value(value);
+}
+
+static void traffic_is_what_the_daemon_has_counted(void **state)
+{
+	struct guest *g = *state;
+	struct vsock_traffic t;
+	uint32_t port;
+	int fd;
+
+	enter(g);
+	fd = talk(g, &port);
+	assert_true(vsock_traffic_ask("vm1", deadline_after_ms(60000), &t));
+	assert_int_equal(t.to_guest, 5);
+	assert_int_equal(t.from_guest, 3);
+	assert_int_equal(t.connections, 1);
+	assert_false(vsock_traffic_ask("vm2", deadline_after_ms(60000), &t));
+	assert_false(vsock_traffic_ask("unix:/x", deadline_after_ms(60000), &t));
+	close(fd);
 }
 
 static void stats_are_what_the_daemon_has_counted(void **state)
@@ -244,6 +263,7 @@ static void what_is_no_answer_is_not_shown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		test_guest(traffic_is_what_the_daemon_has_counted),
 		test_guest(stats_are_what_the_daemon_has_counted),
 		test_guest(metrics_are_passed_on),
 		test_guest(a_list_has_a_line_for_each_connection),

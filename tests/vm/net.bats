@@ -154,4 +154,12 @@ print(m["block_size_bytes"], sum(b["state"] == "online" for b in m["blocks"]))' 
 	expect 0 "$status"
 	expect_match 'CPUs 1 online of 1: ' "$output"
 	expect_match 'net lo +received ' "$output"
+	expect_match 'vsock +received .* sent .* [0-9]+ connections' "$output"
+	vmctl top guest --count 1 --interval 0.5 --json 2>/dev/null | python3 -c '
+import json, sys
+screen = json.load(sys.stdin)
+# The very questions go over it.
+assert screen["vsock_received_bytes_per_second"] > 0, screen
+assert screen["vsock_sent_bytes_per_second"] > 0, screen
+'
 }
