@@ -1,64 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vmctl cp, with an agent behind a hybrid vsock socket, and with a guest that lies. */
 #include "file_client.h"
-
-#include <poll.h>
+#include "hybrid_front.h"
 
 #include "../../host-cli/status.h"
 #include "../../host-cli/verbs.h"
 #include "run_verb.h"
 
-static char vm[128], guest_path[256], local[PATH_MAX];
-static pid_t door;
-
-static bool pass(int from, int to)
-{
-	char bytes[65536];
-	ssize_t n = read(from, bytes, sizeof(bytes));
-
-	return n > 0 && !io_write_full(to, bytes, (size_t)n, patience(), NULL);
-}
-
-/* One connection after the other: its CONNECT line, then bytes. */
-static void serve(const struct fixture *f, int client)
-{
-	int agent = dial(f);
-	struct pollfd p[] = {{.fd = client, .events = POLLIN},
-			     {.fd = agent, .events = POLLIN}};
-	char byte = 0;
-
-	while (byte != '\n' && read(client, &byte, 1) == 1)
-		;
-	send_bytes(client, "OK 1\n", 5);
-	while (poll(p, 2, -1) > 0)
-		if ((p[0].revents && !pass(client, agent)) ||
-		    (p[1].revents && !pass(agent, client)))
-			break;
-	close(agent);
-	close(client);
-}
+static char guest_path[256], local[PATH_MAX];
 
 static int start_with(void **state)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct fixture *f;
-	int ret, fd;
+	int ret;
 
 	test_files_root = ROOT;
-	ret = start_agent(state);
-	f = *state;
-	put_file(f, ROOT "/etc/hello", "hello from the guest");
-	put_file(f, "host/here", "hello from the host");
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s/door", f->dir);
-	snprintf(vm, sizeof(vm), "unix:%s/door", f->dir);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	fflush(NULL);
-	door = fork();
-	while (!door)
-		serve(f, accept(fd, NULL, NULL));
-	close(fd);
+	ret = start_front(state);
+	put_file(*state, ROOT "/etc/hello", "hello from the guest");
+	put_file(*state, "host/here", "hello from the host");
 	return ret;
 }
 
@@ -68,16 +26,9 @@ static int start(void **state)
 	return start_with(state);
 }
 
-static int stop(void **state)
-{
-	kill(door, SIGKILL);
-	waitpid(door, NULL, 0);
-	return stop_agent(state);
-}
-
 static char *in_guest(const char *path)
 {
-	snprintf(guest_path, sizeof(guest_path), "%s:%s", vm, path);
+	snprintf(guest_path, sizeof(guest_path), "%s:%s", front_address, path);
 	return guest_path;
 }
 
@@ -313,11 +264,11 @@ static void the_host_is_left_alone(void **state)
 	assert_int_equal(count_names(*state, "host/tree", "."), 0);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, start, stop)
-#define lying(how)                                                                  \
-	{                                                                           \
-		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, stop, \
-			NULL                                                        \
+#define test(name) cmocka_unit_test_setup_teardown(name, start, stop_front)
+#define lying(how)                                                            \
+	{                                                                     \
+		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, \
+			stop_front, NULL                                      \
 	}
 
 int main(void)
