@@ -38,14 +38,6 @@ static char *on_host(const struct fixture *f, const char *name)
 	return local;
 }
 
-static void expect_text(const struct fixture *f, const char *name, const char *text)
-{
-	char is[256];
-
-	get_file(f, name, is, sizeof(is));
-	assert_string_equal(is, text);
-}
-
 static void a_file_goes_both_ways(void **state)
 {
 	struct output o = run(
@@ -160,11 +152,11 @@ static void lying_list(struct agent_call *call, const ProtobufCMessage *request)
 	for (size_t i = 0; i < 2 && lies[i]; i++) {
 		vmctl__agent__v1__directory_entry__init(&entry[i]);
 		vmctl__agent__v1__file_stat__init(&stat[i]);
-		entry[i].name = bytes_of(lies[i]);
+		entry[i].name = message_bytes(lies[i]);
 		entry[i].stat = &stat[i];
 		stat[i].type = lie_types[i];
 		stat[i].mode = 0777;
-		stat[i].target = bytes_of("../../" OUTSIDE);
+		stat[i].target = message_bytes("../../" OUTSIDE);
 		response.n_entries++;
 	}
 	response.entries = list;
@@ -182,7 +174,7 @@ static void lying_read(struct agent_call *call, const ProtobufCMessage *request)
 	response.stat = &stat;
 	agent_call_send(call, &response.base);
 	response.stat = NULL;
-	response.data = bytes_of("more than one");
+	response.data = message_bytes("more than one");
 	agent_call_send(call, &response.base);
 	agent_call_finish(call);
 }
