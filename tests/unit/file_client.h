@@ -39,15 +39,6 @@ static inline int start_with_files(void **state)
 	return ret;
 }
 
-static inline void expect_text(const struct fixture *f, const char *name,
-			       const char *text)
-{
-	char is[4096];
-
-	get_file(f, name, is, sizeof(is));
-	assert_string_equal(is, text);
-}
-
 static inline void make_link(const struct fixture *f, const char *name,
 			     const char *target)
 {

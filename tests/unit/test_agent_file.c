@@ -10,15 +10,6 @@
 
 #define MIB (1u << 20)
 
-static bool exists(const struct fixture *f, const char *name)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	path_of(f, name, path);
-	return !lstat(path, &st);
-}
-
 static char *pattern(size_t len)
 {
 	char *data = malloc(len + 1);
@@ -40,9 +31,9 @@ static void what_is_written_is_read(void **state)
 
 	rpc_init(&rpc, dial(*state));
 	assert_int_equal(write_text(&rpc, "/etc/new", "new", &err), 0);
-	expect_text(*state, ROOT "/etc/new", "new");
+	expect_file(*state, ROOT "/etc/new", "new");
 	assert_int_equal(write_text(&rpc, "etc//new/", "", &err), 0);
-	expect_text(*state, ROOT "/etc/new", "");
+	expect_file(*state, ROOT "/etc/new", "");
 	assert_int_equal(write_bytes(&rpc, "etc/large", data, 3 * MIB + 5, &err), 0);
 	assert_int_equal(read_from(&rpc, "/etc/large", NULL, &offset, back,
 				   sizeof(back), &used, &err),
@@ -235,7 +226,7 @@ static void what_is_not_the_same_file_is_written_anew(void **state)
 	assert_int_equal(begin_write(&rpc, &stream, &request, &err), 0);
 	send_data(&stream, "abcdef", 6);
 	assert_int_equal(end_write(&stream, &err), 0);
-	expect_text(*state, ROOT "/etc/new", "abcdef");
+	expect_file(*state, ROOT "/etc/new", "abcdef");
 	/* One that another may have put there: a symlink, a hard link, open to all. */
 	prefix = prefix_of("secret", 6, digest);
 	make_link(*state, PARTIAL, "../../" OUTSIDE "/secret");
@@ -248,8 +239,8 @@ static void what_is_not_the_same_file_is_written_anew(void **state)
 	assert_int_equal(begin_write(&rpc, &stream, &request, &err), 0);
 	send_data(&stream, "ghijkl", 6);
 	assert_int_equal(end_write(&stream, &err), 0);
-	expect_text(*state, ROOT "/etc/new", "ghijkl");
-	expect_text(*state, OUTSIDE "/secret", "secret");
+	expect_file(*state, ROOT "/etc/new", "ghijkl");
+	expect_file(*state, OUTSIDE "/secret", "secret");
 	/* A prefix of absurd size. */
 	prefix.size = UINT64_MAX;
 	assert_int_equal(begin_write(&rpc, &stream, &request, &err), 0);

@@ -141,7 +141,7 @@ static void names_are_bytes(void **state)
 		snprintf(path, sizeof(path), "names/%s", names[i]);
 		assert_int_equal(write_text(&rpc, path, names[i], &err), 0);
 		snprintf(path, sizeof(path), ROOT "/names/%s", names[i]);
-		expect_text(*state, path, names[i]);
+		expect_file(*state, path, names[i]);
 	}
 	assert_int_equal(list_directory(&rpc, "names", names, 5), 5);
 	rpc_close(&rpc);
@@ -171,7 +171,7 @@ static void expect_no_way_out(struct fixture *f, struct rpc *rpc, const char *pa
 		assert_string_not_equal(text, "secret");
 	write_text(rpc, path, "overwritten", &err);
 	make_symlink(rpc, path, "overwritten");
-	expect_text(f, OUTSIDE "/secret", "secret");
+	expect_file(f, OUTSIDE "/secret", "secret");
 	assert_int_equal(count_names(f, OUTSIDE, ""), 1);
 }
 
@@ -247,8 +247,8 @@ static void an_absolute_symlink_means_the_roots(void **state)
 	assert_string_equal(text, "hello from the guest");
 	/* A write replaces the link, not what it names. */
 	assert_int_equal(write_text(&rpc, "abs", "new", &err), 0);
-	expect_text(*state, ROOT "/etc/hello", "hello from the guest");
-	expect_text(*state, ROOT "/abs", "new");
+	expect_file(*state, ROOT "/etc/hello", "hello from the guest");
+	expect_file(*state, ROOT "/abs", "new");
 	rpc_close(&rpc);
 }
 
@@ -287,7 +287,7 @@ static void a_directory_swapped_for_a_symlink_leads_nowhere(void **state)
 	}
 	kill(swapper, SIGKILL);
 	waitpid(swapper, NULL, 0);
-	expect_text(f, OUTSIDE "/secret", "secret");
+	expect_file(f, OUTSIDE "/secret", "secret");
 	assert_int_equal(count_names(f, OUTSIDE, ""), 1);
 	rpc_close(&rpc);
 }
@@ -313,8 +313,8 @@ static void a_directory_swapped_during_a_transfer_keeps_the_file_inside(void **s
 	assert_int_equal(symlink(target, dir), 0);
 	send_data(&stream, "new", 3);
 	assert_int_equal(end_write(&stream, &err), 0);
-	expect_text(f, ROOT "/moved/secret", "new");
-	expect_text(f, OUTSIDE "/secret", "secret");
+	expect_file(f, ROOT "/moved/secret", "new");
+	expect_file(f, OUTSIDE "/secret", "secret");
 	rpc_close(&rpc);
 }
 

@@ -43,22 +43,9 @@ static void options_say_what_it_gets(void **state)
 	assert_int_equal(o.code, 125);
 }
 
-/* With this on standard input. */
 static struct output exec_with(const char *text, char **argv)
 {
-	int saved = dup(STDIN_FILENO);
-	FILE *f = tmpfile();
-	struct output o;
-
-	fputs(text, f);
-	fflush(f);
-	rewind(f);
-	dup2(fileno(f), STDIN_FILENO);
-	o = run(exec_main, argv);
-	dup2(saved, STDIN_FILENO);
-	close(saved);
-	fclose(f);
-	return o;
+	return run_with(text, strlen(text), exec_main, argv);
 }
 
 static void standard_input_is_passed_with_its_end(void **state)

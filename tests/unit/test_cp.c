@@ -46,11 +46,11 @@ static void a_file_goes_both_ways(void **state)
 	assert_int_equal(o.code, 0);
 	assert_string_equal(o.out, "");
 	assert_string_equal(o.err, "");
-	expect_text(*state, ROOT "/etc/here", "hello from the host");
+	expect_file(*state, ROOT "/etc/here", "hello from the host");
 	o = run(cp_main,
 		ARGS("cp", in_guest("etc/hello"), on_host(*state, "host/there")));
 	assert_int_equal(o.code, 0);
-	expect_text(*state, "host/there", "hello from the guest");
+	expect_file(*state, "host/there", "hello from the guest");
 	assert_int_equal(count_names(*state, "host", "."), 0);
 }
 
@@ -66,10 +66,10 @@ static void a_tree_goes_both_ways(void **state)
 		ARGS("cp", "--json", on_host(*state, "host/tree"), in_guest("/")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"files\":1,\"directories\":2,\"symlinks\":1"));
-	expect_text(*state, ROOT "/tree/a/b", "b");
+	expect_file(*state, ROOT "/tree/a/b", "b");
 	o = run(cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/back")));
 	assert_int_equal(o.code, 0);
-	expect_text(*state, "host/back/a/b", "b");
+	expect_file(*state, "host/back/a/b", "b");
 	path_of(*state, "host/back/link", path);
 	assert_true(readlink(path, target, sizeof(target)) == 3);
 }
@@ -111,7 +111,7 @@ static void a_partial_file_is_gone_on_with(void **state)
 			      on_host(*state, "host/new")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"resumed_bytes\":5"));
-	expect_text(*state, "host/new", "hello from the guest");
+	expect_file(*state, "host/new", "hello from the guest");
 	put_file(*state, ROOT "/etc/.new.vmctl-partial", "hello from");
 	path_of(*state, ROOT "/etc/.new.vmctl-partial", path);
 	assert_int_equal(chmod(path, 0600), 0);
@@ -119,7 +119,7 @@ static void a_partial_file_is_gone_on_with(void **state)
 			      in_guest("etc/new")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"resumed_bytes\":10"));
-	expect_text(*state, ROOT "/etc/new", "hello from the host");
+	expect_file(*state, ROOT "/etc/new", "hello from the host");
 	assert_int_equal(count_names(*state, "host", ".new"), 0);
 }
 
