@@ -5,7 +5,7 @@
 
 #include <poll.h>
 
-#include "../../host-cli/rpc.h"
+#include "../../host-cli/guest_rpc.h"
 #include "test_agent_common.h"
 #include "vmctl/agent/v1/exec.pb-c.h"
 
@@ -31,26 +31,19 @@ struct client {
 
 static inline void client_open(struct client *c, const struct fixture *f)
 {
-	struct rpc_request request = {SERVICE, "Exec", NULL, 0};
-
 	memset(c, 0, sizeof(*c));
 	rpc_init(&c->rpc, dial(f));
-	assert_int_equal(rpc_open(&c->stream, &c->rpc, &request, RPC_CLIENT_SENDS,
-				  DEADLINE_NEVER, deadline_after_ms(PATIENCE), &c->err),
+	assert_int_equal(guest_rpc_open(&c->rpc, &c->stream, "Exec", NULL,
+					RPC_CLIENT_SENDS, deadline_after_ms(PATIENCE),
+					&c->err),
 			 0);
 }
 
 static inline void client_send(struct client *c, const ExecRequest *request)
 {
-	size_t len = vmctl__agent__v1__exec_request__get_packed_size(request);
-	uint8_t *packed = malloc(len + 1);
-
-	assert_non_null(packed);
-	vmctl__agent__v1__exec_request__pack(request, packed);
-	assert_int_equal(
-		rpc_send(&c->stream, packed, len, deadline_after_ms(PATIENCE), &c->err),
-		0);
-	free(packed);
+	assert_int_equal(guest_rpc_send(&c->stream, &request->base,
+					deadline_after_ms(PATIENCE), &c->err),
+			 0);
 }
 
 static inline void client_start_with(struct client *c, const ExecStart *start)
@@ -62,18 +55,13 @@ static inline void client_start_with(struct client *c, const ExecStart *start)
 	client_send(c, &request);
 }
 
-static inline ProtobufCBinaryData bytes_of(const char *text)
-{
-	return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
-}
-
 /* words[] has room for WORDS_MAX. */
 static inline void fill_shell(ExecStart *start, ProtobufCBinaryData *words,
 			      const char *script)
 {
-	words[0] = bytes_of("sh");
-	words[1] = bytes_of("-c");
-	words[2] = bytes_of(script);
+	words[0] = message_bytes("sh");
+	words[1] = message_bytes("-c");
+	words[2] = message_bytes(script);
 	start->arguments = words;
 	start->n_arguments = 3;
 }
@@ -143,19 +131,15 @@ static inline void client_take(struct client *c, const ExecResponse *response)
 /* One message more. False: the stream has ended, and how is in ret and err. */
 static inline bool client_next(struct client *c)
 {
-	ExecResponse *response;
-	uint8_t *message;
-	size_t len;
+	ProtobufCMessage *message;
 
-	c->ret = rpc_recv(&c->stream, deadline_after_ms(PATIENCE), &message, &len,
-			  &c->err);
+	c->ret =
+		guest_rpc_next(&c->stream, &vmctl__agent__v1__exec_response__descriptor,
+			       deadline_after_ms(PATIENCE), &message, &c->err);
 	if (c->ret != 1)
 		return false;
-	response = vmctl__agent__v1__exec_response__unpack(NULL, len, message);
-	assert_non_null(response);
-	client_take(c, response);
-	vmctl__agent__v1__exec_response__free_unpacked(response, NULL);
-	free(message);
+	client_take(c, (const ExecResponse *)message);
+	message_free(message);
 	return true;
 }
 

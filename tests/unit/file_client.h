@@ -7,7 +7,7 @@
 
 #include <sha256.h>
 
-#include "../../host-cli/rpc.h"
+#include "../../host-cli/guest_rpc.h"
 #include "vmctl/agent/v1/file.pb-c.h"
 
 #define ROOT	"guest" /* what the agent's files are beneath, in the fixture */
@@ -20,88 +20,59 @@ typedef Vmctl__Agent__V1__ReadFileRequest ReadRequest;
 typedef Vmctl__Agent__V1__ReadFileResponse ReadResponse;
 typedef Vmctl__Agent__V1__FilePrefix Prefix;
 
-static inline ProtobufCBinaryData bytes_of(const char *text)
-{
-	return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
-}
-
 static inline deadline_t patience(void)
 {
 	return deadline_after_ms(PATIENCE);
 }
 
-static inline uint8_t *pack(const ProtobufCMessage *message, size_t *len)
+/* Of an agent whose files are beneath ROOT. */
+static inline int start_with_files(void **state)
 {
-	uint8_t *packed;
-
-	*len = protobuf_c_message_get_packed_size(message);
-	packed = malloc(*len + 1);
-	assert_non_null(packed);
-	protobuf_c_message_pack(message, packed);
-	return packed;
-}
-
-static inline int call_agent(struct rpc *rpc, const char *method,
-			     const ProtobufCMessage *message, uint8_t **reply,
-			     size_t *reply_len, struct error *err)
-{
-	struct rpc_request request = {SERVICE, method, NULL, 0};
-	uint8_t *packed = pack(message, &request.len);
+	struct fixture *f;
 	int ret;
 
-	request.payload = packed;
-	*reply = NULL;
-	ret = rpc_call(rpc, &request, patience(), reply, reply_len, err);
-	free(packed);
+	test_files_root = ROOT;
+	ret = start_agent(state);
+	f = *state;
+	put_file(f, ROOT "/etc/hello", "hello from the guest");
+	put_file(f, OUTSIDE "/secret", "secret");
 	return ret;
 }
 
-static inline int open_call(struct rpc *rpc, struct rpc_stream *stream,
-			    const char *method, const ProtobufCMessage *message,
-			    enum rpc_direction direction, struct error *err)
+static inline void make_link(const struct fixture *f, const char *name,
+			     const char *target)
 {
-	struct rpc_request request = {SERVICE, method, NULL, 0};
-	uint8_t *packed = pack(message, &request.len);
-	int ret;
+	char path[PATH_MAX];
 
-	request.payload = packed;
-	ret = rpc_open(stream, rpc, &request, direction, DEADLINE_NEVER, patience(),
-		       err);
-	free(packed);
-	return ret;
+	path_of(f, name, path);
+	unlink(path);
+	assert_int_equal(symlink(target, path), 0);
 }
 
 static inline void send_message(struct rpc_stream *stream,
 				const ProtobufCMessage *message)
 {
 	struct error err;
-	size_t len;
-	uint8_t *packed = pack(message, &len);
-	int ret = rpc_send(stream, packed, len, patience(), &err);
+	int ret = guest_rpc_send(stream, message, patience(), &err);
 
-	free(packed);
 	/* -EPIPE: the agent has ended the stream. */
 	assert_true(!ret || ret == -EPIPE);
 }
 
-/* 1, 0 or an error of rpc_recv(). */
+/* 1, 0 or an error of guest_rpc_next(). */
 static inline int take_write_response(struct rpc_stream *stream, uint64_t *offset,
 				      bool *done, struct error *err)
 {
-	uint8_t *message;
-	size_t len;
-	int ret = rpc_recv(stream, patience(), &message, &len, err);
+	ProtobufCMessage *message;
+	int ret = guest_rpc_next(stream,
+				 &vmctl__agent__v1__write_file_response__descriptor,
+				 patience(), &message, err);
 
 	if (ret == 1) {
-		WriteResponse *r = vmctl__agent__v1__write_file_response__unpack(
-			NULL, len, message);
-
-		assert_non_null(r);
-		*offset = r->offset;
-		*done = r->done;
-		vmctl__agent__v1__write_file_response__free_unpacked(r, NULL);
+		*offset = ((WriteResponse *)message)->offset;
+		*done = ((WriteResponse *)message)->done;
+		message_free(message);
 	}
-	free(message);
 	return ret;
 }
 
@@ -115,7 +86,8 @@ static inline int64_t begin_write(struct rpc *rpc, struct rpc_stream *stream,
 	int ret;
 
 	first.open = (WriteOpen *)open;
-	ret = open_call(rpc, stream, "WriteFile", &first.base, RPC_CLIENT_SENDS, err);
+	ret = guest_rpc_open(rpc, stream, "WriteFile", &first.base, RPC_CLIENT_SENDS,
+			     patience(), err);
 	if (ret)
 		return ret;
 	ret = take_write_response(stream, &offset, &done, err);
@@ -161,7 +133,7 @@ static inline int write_bytes(struct rpc *rpc, const char *path, const void *dat
 	struct rpc_stream stream;
 	int64_t ret;
 
-	request.path = bytes_of(path);
+	request.path = message_bytes(path);
 	request.size = len;
 	ret = begin_write(rpc, &stream, &request, err);
 	if (ret)
@@ -183,21 +155,21 @@ static inline int read_from(struct rpc *rpc, const char *path, Prefix *prefix,
 {
 	ReadRequest request = VMCTL__AGENT__V1__READ_FILE_REQUEST__INIT;
 	struct rpc_stream stream;
-	uint8_t *message;
+	ProtobufCMessage *message;
 	bool ended = false;
-	size_t len;
 	int ret;
 
-	request.path = bytes_of(path);
+	request.path = message_bytes(path);
 	request.prefix = prefix;
 	*used = 0;
-	ret = open_call(rpc, &stream, "ReadFile", &request.base, RPC_SERVER_SENDS, err);
+	ret = guest_rpc_open(rpc, &stream, "ReadFile", &request.base, RPC_SERVER_SENDS,
+			     patience(), err);
 	while (!ret &&
-	       (ret = rpc_recv(&stream, patience(), &message, &len, err)) == 1) {
-		ReadResponse *r = vmctl__agent__v1__read_file_response__unpack(
-			NULL, len, message);
+	       (ret = guest_rpc_next(&stream,
+				     &vmctl__agent__v1__read_file_response__descriptor,
+				     patience(), &message, err)) == 1) {
+		const ReadResponse *r = (const ReadResponse *)message;
 
-		assert_non_null(r);
 		assert_false(ended);
 		ended = r->end;
 		if (r->stat)
@@ -206,8 +178,7 @@ static inline int read_from(struct rpc *rpc, const char *path, Prefix *prefix,
 		if (r->data.len)
 			memcpy(to + *used, r->data.data, r->data.len);
 		*used += r->data.len;
-		vmctl__agent__v1__read_file_response__free_unpacked(r, NULL);
-		free(message);
+		message_free(message);
 		ret = 0;
 	}
 	if (!ret)

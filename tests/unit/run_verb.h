@@ -53,6 +53,24 @@ static struct output run(int (*verb)(int argc, char **argv), char **argv)
 	return o;
 }
 
+/* With this on standard input. */
+__attribute__((unused)) static struct output run_with(
+	const void *input, size_t len, int (*verb)(int argc, char **argv), char **argv)
+{
+	int saved = dup(STDIN_FILENO);
+	FILE *in = tmpfile();
+	struct output o;
+
+	assert_int_equal(fwrite(input, 1, len, in), len);
+	rewind(in);
+	dup2(fileno(in), STDIN_FILENO);
+	o = run(verb, argv);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	fclose(in);
+	return o;
+}
+
 /* A failure: this code, nothing on stdout, one printable line on stderr. */
 __attribute__((unused)) static void check_failure(const struct output *o, int code,
 						  const char *words)

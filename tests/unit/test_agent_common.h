@@ -104,6 +104,24 @@ static inline void get_file(const struct fixture *f, const char *name, char *tex
 	fclose(file);
 }
 
+static inline void expect_file(const struct fixture *f, const char *name,
+			       const char *text)
+{
+	char is[4096];
+
+	get_file(f, name, is, sizeof(is));
+	assert_string_equal(is, text);
+}
+
+static inline bool exists(const struct fixture *f, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	path_of(f, name, path);
+	return !lstat(path, &st);
+}
+
 static inline bool log_has(const struct fixture *f, const char *part)
 {
 	char text[65536];

@@ -81,14 +81,14 @@ static void environment_and_directory_are_as_asked_for(void **state)
 	ProtobufCBinaryData words[WORDS_MAX];
 	struct client c;
 
-	one.name = bytes_of("ONE");
-	one.value = bytes_of("a=b c\xff");
-	path.name = bytes_of("PATH");
-	path.value = bytes_of("/usr/bin:/bin");
+	one.name = message_bytes("ONE");
+	one.value = message_bytes("a=b c\xff");
+	path.name = message_bytes("PATH");
+	path.value = message_bytes("/usr/bin:/bin");
 	fill_shell(&start, words, "echo \"$ONE $PATH\"; pwd");
 	start.environment = variables;
 	start.n_environment = 2;
-	start.directory = bytes_of("/usr");
+	start.directory = message_bytes("/usr");
 	client_open(&c, *state);
 	client_start_with(&c, &start);
 	expect_exit(&c, 0, 0);
@@ -108,10 +108,10 @@ static void refuse_start(void **state, const ExecStart *start, const char *words
 static void what_cannot_be_run_is_said(void **state)
 {
 	ExecStart start = VMCTL__AGENT__V1__EXEC_START__INIT;
-	ProtobufCBinaryData words[WORDS_MAX], none[] = {bytes_of("no-such-command")},
-					      nul[] = {{3, (uint8_t *)"a\0b"}},
-					      empty[] = {bytes_of("")},
-					      dir[] = {bytes_of("/etc")};
+	ProtobufCBinaryData words[WORDS_MAX],
+		none[] = {message_bytes("no-such-command")},
+		nul[] = {{3, (uint8_t *)"a\0b"}}, empty[] = {message_bytes("")},
+		dir[] = {message_bytes("/etc")};
 
 	start.arguments = none;
 	start.n_arguments = 1;
@@ -123,7 +123,7 @@ static void what_cannot_be_run_is_said(void **state)
 	start.arguments = empty;
 	refuse_start(state, &start, "INVALID_ARGUMENT: the command's name is empty");
 	fill_shell(&start, words, "echo no");
-	start.directory = bytes_of("/no/such");
+	start.directory = message_bytes("/no/such");
 	refuse_start(state, &start, "NOT_FOUND: directory /no/such");
 	start.directory = (ProtobufCBinaryData){0, NULL};
 	start.user = (char *)"no-such-user";
@@ -154,7 +154,7 @@ static void wrong_names_of_variables_are_refused(void **state)
 		refuse_start(state, &start,
 			     "INVALID_ARGUMENT: the name of environment");
 	}
-	one.name = bytes_of("A");
+	one.name = message_bytes("A");
 	one.value = (ProtobufCBinaryData){3, (uint8_t *)"a\0b"};
 	refuse_start(state, &start, "the value of environment variable 0 has a NUL");
 }
@@ -168,7 +168,7 @@ static void too_many_or_too_long_arguments_are_refused(void **state)
 
 	assert_non_null(text);
 	memset(text, 'x', len);
-	many[0] = bytes_of("true");
+	many[0] = message_bytes("true");
 	many[1] = (ProtobufCBinaryData){len, (uint8_t *)text};
 	start.arguments = many;
 	start.n_arguments = 2;

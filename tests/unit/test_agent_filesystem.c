@@ -108,30 +108,26 @@ static int freeze(struct rpc *rpc, const struct fixture *f, const char *name,
 {
 	Vmctl__Agent__V1__FreezeFilesystemsRequest request =
 		VMCTL__AGENT__V1__FREEZE_FILESYSTEMS_REQUEST__INIT;
-	Vmctl__Agent__V1__FreezeFilesystemsResponse *r;
+	ProtobufCMessage *reply = NULL;
 	ProtobufCBinaryData names[1];
 	char path[PATH_MAX];
 	struct error err;
-	uint8_t *reply;
-	size_t len;
 	int ret;
 
 	if (name) {
 		path_of(f, name, path);
-		names[0] = bytes_of(path);
+		names[0] = message_bytes(path);
 		request.mountpoints = names;
 		request.n_mountpoints = 1;
 	}
 	request.timeout_ms = timeout_ms;
-	ret = call_agent(rpc, "FreezeFilesystems", &request.base, &reply, &len, &err);
-	if (!ret) {
-		r = vmctl__agent__v1__freeze_filesystems_response__unpack(NULL, len,
-									  reply);
-		assert_non_null(r);
-		*n_results = r->n_results;
-		vmctl__agent__v1__freeze_filesystems_response__free_unpacked(r, NULL);
-	}
-	free(reply);
+	ret = guest_rpc_call(rpc, "FreezeFilesystems", &request.base,
+			     &vmctl__agent__v1__freeze_filesystems_response__descriptor,
+			     patience(), &reply, &err);
+	if (!ret)
+		*n_results = ((Vmctl__Agent__V1__FreezeFilesystemsResponse *)reply)
+				     ->n_results;
+	message_free(reply);
 	return ret;
 }
 
@@ -139,21 +135,20 @@ static int thaw(struct rpc *rpc, size_t *n_results, bool *expired)
 {
 	Vmctl__Agent__V1__ThawFilesystemsRequest request =
 		VMCTL__AGENT__V1__THAW_FILESYSTEMS_REQUEST__INIT;
-	Vmctl__Agent__V1__ThawFilesystemsResponse *r;
+	const Vmctl__Agent__V1__ThawFilesystemsResponse *r;
+	ProtobufCMessage *reply = NULL;
 	struct error err;
-	uint8_t *reply;
-	size_t len;
-	int ret = call_agent(rpc, "ThawFilesystems", &request.base, &reply, &len, &err);
+	int ret =
+		guest_rpc_call(rpc, "ThawFilesystems", &request.base,
+			       &vmctl__agent__v1__thaw_filesystems_response__descriptor,
+			       patience(), &reply, &err);
 
 	if (!ret) {
-		r = vmctl__agent__v1__thaw_filesystems_response__unpack(NULL, len,
-									reply);
-		assert_non_null(r);
+		r = (const Vmctl__Agent__V1__ThawFilesystemsResponse *)reply;
 		*n_results = r->n_results;
 		*expired = r->expired;
-		vmctl__agent__v1__thaw_filesystems_response__free_unpacked(r, NULL);
 	}
-	free(reply);
+	message_free(reply);
 	return ret;
 }
 
@@ -161,20 +156,18 @@ static bool is_frozen(struct rpc *rpc)
 {
 	Vmctl__Agent__V1__GetFreezeStatusRequest request =
 		VMCTL__AGENT__V1__GET_FREEZE_STATUS_REQUEST__INIT;
-	Vmctl__Agent__V1__GetFreezeStatusResponse *r;
+	ProtobufCMessage *reply;
 	struct error err;
-	uint8_t *reply;
-	size_t len;
 	bool frozen;
 
 	assert_int_equal(
-		call_agent(rpc, "GetFreezeStatus", &request.base, &reply, &len, &err),
+		guest_rpc_call(
+			rpc, "GetFreezeStatus", &request.base,
+			&vmctl__agent__v1__get_freeze_status_response__descriptor,
+			patience(), &reply, &err),
 		0);
-	r = vmctl__agent__v1__get_freeze_status_response__unpack(NULL, len, reply);
-	assert_non_null(r);
-	frozen = r->frozen;
-	vmctl__agent__v1__get_freeze_status_response__free_unpacked(r, NULL);
-	free(reply);
+	frozen = ((Vmctl__Agent__V1__GetFreezeStatusResponse *)reply)->frozen;
+	message_free(reply);
 	return frozen;
 }
 
@@ -187,22 +180,22 @@ static void real_file_systems_are_listed(void **state)
 	unsigned int n = 0;
 	char path[PATH_MAX];
 	struct error err;
-	uint8_t *message;
+	ProtobufCMessage *message;
 	struct rpc rpc;
-	size_t len;
 	int ret;
 
 	rpc_init(&rpc, dial(f));
 	path_of(f, "t\no", path);
-	assert_int_equal(open_call(&rpc, &stream, "ListFilesystems", &request.base,
-				   RPC_SERVER_SENDS, &err),
+	assert_int_equal(guest_rpc_open(&rpc, &stream, "ListFilesystems", &request.base,
+					RPC_SERVER_SENDS, patience(), &err),
 			 0);
-	while ((ret = rpc_recv(&stream, patience(), &message, &len, &err)) == 1) {
-		Vmctl__Agent__V1__ListFilesystemsResponse *r =
-			vmctl__agent__v1__list_filesystems_response__unpack(NULL, len,
-									    message);
+	while ((ret = guest_rpc_next(
+			&stream,
+			&vmctl__agent__v1__list_filesystems_response__descriptor,
+			patience(), &message, &err)) == 1) {
+		const Vmctl__Agent__V1__ListFilesystemsResponse *r =
+			(const Vmctl__Agent__V1__ListFilesystemsResponse *)message;
 
-		assert_non_null(r);
 		assert_int_equal(r->error, 0);
 		assert_true(r->total_bytes >= r->free_bytes);
 		assert_int_equal(r->source.len, strlen("/dev/sd a"));
@@ -213,8 +206,7 @@ static void real_file_systems_are_listed(void **state)
 			assert_string_equal(r->type, "xfs");
 		}
 		assert_int_equal(r->read_only, n == 3);
-		vmctl__agent__v1__list_filesystems_response__free_unpacked(r, NULL);
-		free(message);
+		message_free(message);
 	}
 	assert_int_equal(ret, 0);
 	assert_int_equal(n, 4);
@@ -345,25 +337,24 @@ static void each_file_system_is_trimmed(void **state)
 	struct rpc_stream stream;
 	unsigned int n = 0, failed = 0;
 	struct error err;
-	uint8_t *message;
+	ProtobufCMessage *message;
 	struct rpc rpc;
-	size_t len;
 	int ret;
 
 	rpc_init(&rpc, dial(*state));
-	assert_int_equal(open_call(&rpc, &stream, "TrimFilesystems", &request.base,
-				   RPC_SERVER_SENDS, &err),
+	assert_int_equal(guest_rpc_open(&rpc, &stream, "TrimFilesystems", &request.base,
+					RPC_SERVER_SENDS, patience(), &err),
 			 0);
-	while ((ret = rpc_recv(&stream, patience(), &message, &len, &err)) == 1) {
-		Vmctl__Agent__V1__FilesystemResult *r =
-			vmctl__agent__v1__filesystem_result__unpack(NULL, len, message);
+	while ((ret = guest_rpc_next(&stream,
+				     &vmctl__agent__v1__filesystem_result__descriptor,
+				     patience(), &message, &err)) == 1) {
+		const Vmctl__Agent__V1__FilesystemResult *r =
+			(const Vmctl__Agent__V1__FilesystemResult *)message;
 
-		assert_non_null(r);
 		n++;
 		failed += r->error != 0;
 		assert_int_equal(r->bytes, r->error ? 0 : 4096);
-		vmctl__agent__v1__filesystem_result__free_unpacked(r, NULL);
-		free(message);
+		message_free(message);
 	}
 	assert_int_equal(ret, 0);
 	assert_int_equal(n, 3);

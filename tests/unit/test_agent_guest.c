@@ -13,14 +13,6 @@ typedef Vmctl__Agent__V1__OfflineCpusResponse Offlined;
 typedef Vmctl__Agent__V1__ListMemoryBlocksResponse Blocks;
 typedef Vmctl__Agent__V1__MemoryBlocksResponse Results;
 
-static void expect_file(const struct fixture *f, const char *name, const char *text)
-{
-	char found[4096];
-
-	get_file(f, name, found, sizeof(found));
-	assert_string_equal(found, text);
-}
-
 static void make_blocks(const struct fixture *f)
 {
 	put_file(f, MEMORY_DIR "/block_size_bytes", "8000000\n");

@@ -15,23 +15,6 @@ static int start(void **state)
 	return start_agent(state);
 }
 
-static void expect_file(const struct fixture *f, const char *name, const char *text)
-{
-	char found[4096];
-
-	get_file(f, name, found, sizeof(found));
-	assert_string_equal(found, text);
-}
-
-static bool exists(const struct fixture *f, const char *name)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	path_of(f, name, path);
-	return !lstat(path, &st);
-}
-
 /* A call whose payload is given as bytes. */
 static void send_bytes_call(int fd, uint32_t id, const char *method, const void *data,
 			    size_t len)

@@ -49,14 +49,6 @@ static void expect_result(const Response *r, size_t i, uint32_t cpu, int error)
 	assert_int_equal(!!error, !!*r->results[i]->message);
 }
 
-static void expect_file(const struct fixture *f, const char *name, const char *text)
-{
-	char content[64];
-
-	get_file(f, name, content, sizeof(content));
-	assert_string_equal(content, text);
-}
-
 /* Makes cpu1/online one that blocks whoever opens it. */
 static void make_slow(const struct fixture *f)
 {

@@ -43,22 +43,9 @@ static void options_say_what_it_gets(void **state)
 	assert_int_equal(o.code, 125);
 }
 
-/* With this on standard input. */
 static struct output exec_with(const char *text, char **argv)
 {
-	int saved = dup(STDIN_FILENO);
-	FILE *f = tmpfile();
-	struct output o;
-
-	fputs(text, f);
-	fflush(f);
-	rewind(f);
-	dup2(fileno(f), STDIN_FILENO);
-	o = run(exec_main, argv);
-	dup2(saved, STDIN_FILENO);
-	close(saved);
-	fclose(f);
-	return o;
+	return run_with(text, strlen(text), exec_main, argv);
 }
 
 static void standard_input_is_passed_with_its_end(void **state)
@@ -168,25 +155,25 @@ static int finish_other(struct other *o, char *text, size_t size)
 static void a_reader_that_goes_ends_the_command(void **state)
 {
 	struct other o = start_other(ARGS("exec", "vm1", "--", "yes"));
-	struct front *front = *state;
+	struct fixture *f = *state;
 	char text[1024], c;
 
 	assert_int_equal(read(o.out, &c, 1), 1);
 	close(o.out);
 	assert_int_equal(finish_other(&o, text, sizeof(text)), 125);
 	assert_non_null(strstr(text, "standard output: Broken pipe"));
-	wait_until(count_fds(front->agent) == IDLE_FDS);
+	wait_until(count_fds(f) == IDLE_FDS);
 }
 
 static void an_agent_that_is_killed_in_mid_call_is_said(void **state)
 {
 	struct other o = start_other(
 		ARGS("exec", "vm1", "--", "sh", "-c", "echo first; sleep 1000"));
-	struct front *front = *state;
+	struct fixture *f = *state;
 	char text[1024], c;
 
 	assert_int_equal(read(o.out, &c, 1), 1);
-	kill(front->agent->pid, SIGKILL);
+	kill(f->pid, SIGKILL);
 	assert_int_equal(finish_other(&o, text, sizeof(text)), 125);
 	assert_non_null(strstr(text, "the connection broke"));
 	close(o.out);
@@ -195,14 +182,12 @@ static void an_agent_that_is_killed_in_mid_call_is_said(void **state)
 /* Its agent was killed. */
 static int bury_front(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 
-	kill(front->pid, SIGKILL);
-	waitpid(front->pid, NULL, 0);
-	waitpid(front->agent->pid, NULL, 0);
-	remove_tree(front->agent->dir);
-	free(front->agent);
-	free(front);
+	close_front();
+	waitpid(f->pid, NULL, 0);
+	remove_tree(f->dir);
+	free(f);
 	return 0;
 }
 
@@ -310,7 +295,7 @@ static void a_terminal_is_raw_resized_and_given_back(void **state)
 static void a_terminal_is_given_back_at_a_signal(void **state)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-	struct front *front = *state;
+	struct fixture *f = *state;
 
 	for (size_t i = 0; i < 4; i++) {
 		struct user u;
@@ -325,16 +310,16 @@ static void a_terminal_is_given_back_at_a_signal(void **state)
 		assert_true(WIFSIGNALED(status));
 		assert_int_equal(WTERMSIG(status), signals[i]);
 	}
-	wait_until(count_fds(front->agent) == IDLE_FDS);
+	wait_until(count_fds(f) == IDLE_FDS);
 }
 
 static void a_shell_is_a_login_shell_that_can_be_left(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	struct user u;
 	int status;
 
-	put_file(front->agent, "etc/passwd", "root:x:0:0::/:/bin/sh\n");
+	put_file(f, "etc/passwd", "root:x:0:0::/:/bin/sh\n");
 	if (geteuid())
 		skip();
 	sit_down(&u, shell_main, ARGS("shell", "vm1"));
@@ -350,7 +335,7 @@ static void a_shell_is_a_login_shell_that_can_be_left(void **state)
 	type(&u, "\x1d\x1d\x1d");
 	status = get_up(&u);
 	assert_int_equal(WEXITSTATUS(status), 125);
-	wait_until(count_fds(front->agent) == IDLE_FDS);
+	wait_until(count_fds(f) == IDLE_FDS);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, start_front, stop_front)

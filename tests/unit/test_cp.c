@@ -1,64 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vmctl cp, with an agent behind a hybrid vsock socket, and with a guest that lies. */
 #include "file_client.h"
-
-#include <poll.h>
+#include "hybrid_front.h"
 
 #include "../../host-cli/status.h"
 #include "../../host-cli/verbs.h"
 #include "run_verb.h"
 
-static char vm[128], guest_path[256], local[PATH_MAX];
-static pid_t door;
-
-static bool pass(int from, int to)
-{
-	char bytes[65536];
-	ssize_t n = read(from, bytes, sizeof(bytes));
-
-	return n > 0 && !io_write_full(to, bytes, (size_t)n, patience(), NULL);
-}
-
-/* One connection after the other: its CONNECT line, then bytes. */
-static void serve(const struct fixture *f, int client)
-{
-	int agent = dial(f);
-	struct pollfd p[] = {{.fd = client, .events = POLLIN},
-			     {.fd = agent, .events = POLLIN}};
-	char byte = 0;
-
-	while (byte != '\n' && read(client, &byte, 1) == 1)
-		;
-	send_bytes(client, "OK 1\n", 5);
-	while (poll(p, 2, -1) > 0)
-		if ((p[0].revents && !pass(client, agent)) ||
-		    (p[1].revents && !pass(agent, client)))
-			break;
-	close(agent);
-	close(client);
-}
+static char guest_path[256], local[PATH_MAX];
 
 static int start_with(void **state)
 {
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct fixture *f;
-	int ret, fd;
+	int ret;
 
 	test_files_root = ROOT;
-	ret = start_agent(state);
-	f = *state;
-	put_file(f, ROOT "/etc/hello", "hello from the guest");
-	put_file(f, "host/here", "hello from the host");
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s/door", f->dir);
-	snprintf(vm, sizeof(vm), "unix:%s/door", f->dir);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
-	assert_int_equal(listen(fd, 8), 0);
-	fflush(NULL);
-	door = fork();
-	while (!door)
-		serve(f, accept(fd, NULL, NULL));
-	close(fd);
+	ret = start_front(state);
+	put_file(*state, ROOT "/etc/hello", "hello from the guest");
+	put_file(*state, "host/here", "hello from the host");
 	return ret;
 }
 
@@ -68,16 +26,9 @@ static int start(void **state)
 	return start_with(state);
 }
 
-static int stop(void **state)
-{
-	kill(door, SIGKILL);
-	waitpid(door, NULL, 0);
-	return stop_agent(state);
-}
-
 static char *in_guest(const char *path)
 {
-	snprintf(guest_path, sizeof(guest_path), "%s:%s", vm, path);
+	snprintf(guest_path, sizeof(guest_path), "%s:%s", front_address, path);
 	return guest_path;
 }
 
@@ -85,14 +36,6 @@ static char *on_host(const struct fixture *f, const char *name)
 {
 	path_of(f, name, local);
 	return local;
-}
-
-static void expect_text(const struct fixture *f, const char *name, const char *text)
-{
-	char is[256];
-
-	get_file(f, name, is, sizeof(is));
-	assert_string_equal(is, text);
 }
 
 static void a_file_goes_both_ways(void **state)
@@ -103,11 +46,11 @@ static void a_file_goes_both_ways(void **state)
 	assert_int_equal(o.code, 0);
 	assert_string_equal(o.out, "");
 	assert_string_equal(o.err, "");
-	expect_text(*state, ROOT "/etc/here", "hello from the host");
+	expect_file(*state, ROOT "/etc/here", "hello from the host");
 	o = run(cp_main,
 		ARGS("cp", in_guest("etc/hello"), on_host(*state, "host/there")));
 	assert_int_equal(o.code, 0);
-	expect_text(*state, "host/there", "hello from the guest");
+	expect_file(*state, "host/there", "hello from the guest");
 	assert_int_equal(count_names(*state, "host", "."), 0);
 }
 
@@ -123,10 +66,10 @@ static void a_tree_goes_both_ways(void **state)
 		ARGS("cp", "--json", on_host(*state, "host/tree"), in_guest("/")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"files\":1,\"directories\":2,\"symlinks\":1"));
-	expect_text(*state, ROOT "/tree/a/b", "b");
+	expect_file(*state, ROOT "/tree/a/b", "b");
 	o = run(cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/back")));
 	assert_int_equal(o.code, 0);
-	expect_text(*state, "host/back/a/b", "b");
+	expect_file(*state, "host/back/a/b", "b");
 	path_of(*state, "host/back/link", path);
 	assert_true(readlink(path, target, sizeof(target)) == 3);
 }
@@ -168,7 +111,7 @@ static void a_partial_file_is_gone_on_with(void **state)
 			      on_host(*state, "host/new")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"resumed_bytes\":5"));
-	expect_text(*state, "host/new", "hello from the guest");
+	expect_file(*state, "host/new", "hello from the guest");
 	put_file(*state, ROOT "/etc/.new.vmctl-partial", "hello from");
 	path_of(*state, ROOT "/etc/.new.vmctl-partial", path);
 	assert_int_equal(chmod(path, 0600), 0);
@@ -176,7 +119,7 @@ static void a_partial_file_is_gone_on_with(void **state)
 			      in_guest("etc/new")));
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "\"resumed_bytes\":10"));
-	expect_text(*state, ROOT "/etc/new", "hello from the host");
+	expect_file(*state, ROOT "/etc/new", "hello from the host");
 	assert_int_equal(count_names(*state, "host", ".new"), 0);
 }
 
@@ -209,11 +152,11 @@ static void lying_list(struct agent_call *call, const ProtobufCMessage *request)
 	for (size_t i = 0; i < 2 && lies[i]; i++) {
 		vmctl__agent__v1__directory_entry__init(&entry[i]);
 		vmctl__agent__v1__file_stat__init(&stat[i]);
-		entry[i].name = bytes_of(lies[i]);
+		entry[i].name = message_bytes(lies[i]);
 		entry[i].stat = &stat[i];
 		stat[i].type = lie_types[i];
 		stat[i].mode = 0777;
-		stat[i].target = bytes_of("../../" OUTSIDE);
+		stat[i].target = message_bytes("../../" OUTSIDE);
 		response.n_entries++;
 	}
 	response.entries = list;
@@ -231,7 +174,7 @@ static void lying_read(struct agent_call *call, const ProtobufCMessage *request)
 	response.stat = &stat;
 	agent_call_send(call, &response.base);
 	response.stat = NULL;
-	response.data = bytes_of("more than one");
+	response.data = message_bytes("more than one");
 	agent_call_send(call, &response.base);
 	agent_call_finish(call);
 }
@@ -313,11 +256,11 @@ static void the_host_is_left_alone(void **state)
 	assert_int_equal(count_names(*state, "host/tree", "."), 0);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, start, stop)
-#define lying(how)                                                                  \
-	{                                                                           \
-		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, stop, \
-			NULL                                                        \
+#define test(name) cmocka_unit_test_setup_teardown(name, start, stop_front)
+#define lying(how)                                                            \
+	{                                                                     \
+		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, \
+			stop_front, NULL                                      \
 	}
 
 int main(void)

@@ -1,102 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * The verbs that ask the agent about its guest, against the agent itself. Between the
- * two is a process that answers the CONNECT line, as what serves a VM's vsock would.
- */
-#include "test_agent_common.h"
-
-#include <poll.h>
-#include <sys/prctl.h>
-
-#include "../../host-cli/verbs.h"
-#include <jansson.h>
-
+/* The verbs that ask the agent about its guest, against the agent itself. */
+#include "hybrid_front.h"
 #include "run_verb.h"
 
+#include <jansson.h>
+
+#include "../../host-cli/verbs.h"
+
 #define MEMORY_DIR "sys/devices/system/memory"
-
-static char vm[128]; /* the relay's address, as an operand */
-static pid_t relay_pid;
-
-static void pump(int from, int to)
-{
-	char buf[65536];
-	ssize_t n = read(from, buf, sizeof(buf));
-
-	if (n <= 0 || io_write_full(to, buf, n, deadline_after_ms(PATIENCE), NULL))
-		_exit(0);
-}
-
-/* One connection: only the agent's port is served. */
-static void serve(const struct fixture *f, int fd)
-{
-	struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.events = POLLIN}};
-	char line[32];
-	size_t n = 0;
-
-	while (n + 1 < sizeof(line) && read(fd, line + n, 1) == 1 && line[n] != '\n')
-		n++;
-	line[n] = '\0';
-	if (strcmp(line, "CONNECT 220"))
-		_exit(0);
-	p[1].fd = dial(f);
-	send_bytes(fd, "OK 1024\n", 8);
-	for (;;) {
-		poll(p, 2, -1);
-		if (p[0].revents)
-			pump(p[0].fd, p[1].fd);
-		if (p[1].revents)
-			pump(p[1].fd, p[0].fd);
-	}
-}
-
-static void relay(const struct fixture *f, int listener)
-{
-	pid_t parent = getpid();
-
-	signal(SIGCHLD, SIG_IGN);
-	for (;;) {
-		int fd = accept(listener, NULL, NULL);
-
-		if (fd < 0)
-			_exit(1);
-		if (!fork()) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			if (getppid() == parent)
-				serve(f, fd);
-			_exit(0);
-		}
-		close(fd);
-	}
-}
-
-static int start(void **state)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct fixture *f;
-	int listener;
-
-	start_agent(state);
-	f = *state;
-	snprintf(un.sun_path, sizeof(un.sun_path), "%s/vm.sock", f->dir);
-	snprintf(vm, sizeof(vm), "unix:%s", un.sun_path);
-	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(listener, (struct sockaddr *)&un, sizeof(un)), 0);
-	assert_int_equal(listen(listener, 16), 0);
-	fflush(NULL);
-	relay_pid = fork();
-	if (!relay_pid)
-		relay(f, listener);
-	close(listener);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	kill(relay_pid, SIGKILL);
-	waitpid(relay_pid, NULL, 0);
-	return stop_agent(state);
-}
 
 static void expect_words(const struct output *o, const char *words)
 {
@@ -126,29 +37,30 @@ static void cpus_are_listed_and_changed(void **state)
 	struct output o;
 	json_t *r;
 
-	o = run(cpus_main, ARGS("cpus", vm));
+	o = run(cpus_main, ARGS("cpus", front_address));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "0     online   -        -     -     no\n");
 	expect_words(&o, "3     offline  -        -     -     yes\n");
-	o = run(cpus_main, ARGS("cpus", vm, "--json"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--json"));
 	r = take_json(&o);
 	assert_int_equal(json_array_size(json_object_get(r, "cpus")), 4);
 	json_decref(r);
-	o = run(cpus_main, ARGS("cpus", vm, "--online", "1,3", "--dry-run"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--online", "1,3", "--dry-run"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "steps    OnlineCpus; nothing was changed\n");
-	o = run(cpus_main, ARGS("cpus", vm, "--online", "1,3"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--online", "1,3"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "CPU 1: done\nCPU 3: done\n");
 	put_file(*state, CPU_DIR "/online", "0-1,3\n");
-	o = run(cpus_main, ARGS("cpus", vm, "--offline", "3"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--offline", "3"));
 	assert_int_equal(o.code, 0);
-	o = run(cpus_main, ARGS("cpus", vm, "--offline", "0,7", "-q"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--offline", "0,7", "-q"));
 	assert_int_equal(o.code, 9);
 	assert_non_null(strstr(o.err, "CPU 0"));
-	o = run(cpus_main, ARGS("cpus", vm, "--offline", "x"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--offline", "x"));
 	assert_int_equal(o.code, 2);
-	o = run(cpus_main, ARGS("cpus", vm, "--offline", "1", "--online", "1"));
+	o = run(cpus_main,
+		ARGS("cpus", front_address, "--offline", "1", "--online", "1"));
 	assert_int_equal(o.code, 2);
 }
 
@@ -157,21 +69,23 @@ static void memory_is_shown_in_ranges_and_changed(void **state)
 	struct output o;
 	json_t *r;
 
-	o = run(memory_main, ARGS("memory", vm));
+	o = run(memory_main, ARGS("memory", front_address));
 	assert_int_equal(o.code, 9);
 	assert_non_null(strstr(o.err, "no memory hotplug"));
 	make_blocks(*state);
-	o = run(memory_main, ARGS("memory", vm));
+	o = run(memory_main, ARGS("memory", front_address));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "blocks of 128 MiB\n");
 	expect_words(&o, "0-1            256        online ");
 	expect_words(&o, "32-32          128        offline");
-	o = run(memory_main, ARGS("memory", vm, "--blocks"));
+	o = run(memory_main, ARGS("memory", front_address, "--blocks"));
 	expect_words(&o, "32       0x100000000 ");
-	o = run(memory_main, ARGS("memory", vm, "--online", "all", "--movable"));
+	o = run(memory_main,
+		ARGS("memory", front_address, "--online", "all", "--movable"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "1 of 1 blocks are so now");
-	o = run(memory_main, ARGS("memory", vm, "--offline", "1,5", "--json"));
+	o = run(memory_main,
+		ARGS("memory", front_address, "--offline", "1,5", "--json"));
 	assert_int_equal(o.code, 9);
 	r = take_json(&o);
 	assert_int_equal(json_array_size(json_object_get(r, "results")), 2);
@@ -180,7 +94,7 @@ static void memory_is_shown_in_ranges_and_changed(void **state)
 
 static void metrics_come_as_they_are(void **state)
 {
-	struct output o = run(metrics_main, ARGS("metrics", vm));
+	struct output o = run(metrics_main, ARGS("metrics", front_address));
 
 	(void)state;
 	assert_int_equal(o.code, 0);
@@ -191,27 +105,28 @@ static void metrics_come_as_they_are(void **state)
 
 static void the_network_is_shown(void **state)
 {
-	struct output o = run(net_main, ARGS("net", vm));
+	struct output o = run(net_main, ARGS("net", front_address));
 	json_t *r;
 
 	(void)state;
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "lo ");
-	o = run(net_main, ARGS("net", vm, "--json"));
+	o = run(net_main, ARGS("net", front_address, "--json"));
 	if (strlen(o.out) + 1 < sizeof(o.out)) {
 		r = take_json(&o);
 		assert_true(json_array_size(json_object_get(r, "interfaces")) > 0);
 		json_decref(r);
 	}
-	o = run(net_main, ARGS("net", vm, "--mtu", "1400"));
+	o = run(net_main, ARGS("net", front_address, "--mtu", "1400"));
 	assert_int_equal(o.code, 2);
-	o = run(net_main, ARGS("net", vm, "--add-route", "default"));
+	o = run(net_main, ARGS("net", front_address, "--add-route", "default"));
 	assert_int_equal(o.code, 2);
-	o = run(net_main, ARGS("net", vm, "--interface", "no-such-if", "--up"));
+	o = run(net_main,
+		ARGS("net", front_address, "--interface", "no-such-if", "--up"));
 	assert_int_equal(o.code, 9);
 	assert_non_null(strstr(o.err, "there is no interface 'no-such-if'"));
-	o = run(net_main,
-		ARGS("net", vm, "--interface", "lo", "--mtu", "1400", "--dry-run"));
+	o = run(net_main, ARGS("net", front_address, "--interface", "lo", "--mtu",
+			       "1400", "--dry-run"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "steps    SetInterface; nothing was changed\n");
 }
@@ -222,17 +137,17 @@ static void events_begin_with_the_agents_start(void **state)
 	json_t *r;
 
 	(void)state;
-	o = run(events_main, ARGS("events", vm, "--count", "1"));
+	o = run(events_main, ARGS("events", front_address, "--count", "1"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, " agent: version " VMCTL_VERSION ", started ");
-	o = run(events_main,
-		ARGS("events", vm, "--count", "1", "--json", "--kinds", "hotplug,oom"));
+	o = run(events_main, ARGS("events", front_address, "--count", "1", "--json",
+				  "--kinds", "hotplug,oom"));
 	assert_int_equal(o.code, 0);
 	r = take_json(&o);
 	assert_string_equal(json_string_value(json_object_get(r, "kind")),
 			    "agent_start");
 	json_decref(r);
-	o = run(events_main, ARGS("events", vm, "--kinds", "hotplug,x"));
+	o = run(events_main, ARGS("events", front_address, "--kinds", "hotplug,x"));
 	assert_int_equal(o.code, 2);
 }
 
@@ -242,13 +157,13 @@ static void status_says_what_answers_and_what_does_not(void **state)
 	json_t *r;
 
 	make_blocks(*state);
-	o = run(status_main, ARGS("status", vm));
+	o = run(status_main, ARGS("status", front_address));
 	assert_int_equal(o.code, 6);
 	expect_words(&o, "agent           " VMCTL_VERSION ", answered in ");
 	expect_words(&o, "module          does not answer\n");
 	expect_words(&o, "CPUs            0 online of 0-3 present, 8 possible\n");
 	expect_words(&o, "memory blocks   2 online of 3, of 128 MiB\n");
-	o = run(status_main, ARGS("status", vm, "--json"));
+	o = run(status_main, ARGS("status", front_address, "--json"));
 	assert_int_equal(o.code, 6);
 	r = take_json(&o);
 	assert_true(json_is_null(json_object_get(r, "module_version")));
@@ -264,21 +179,22 @@ static void top_shows_screens(void **state)
 
 	put_file(*state, "proc/stat", "cpu0 100 0 200 300 0 0 0 400 0 0\n");
 	put_file(*state, "proc/loadavg", "0.25 0.50 1.00 1/2 3\n");
-	o = run(top_main, ARGS("top", vm, "--count", "2", "--interval", "0.01"));
+	o = run(top_main,
+		ARGS("top", front_address, "--count", "2", "--interval", "0.01"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "load 0.25 0.50 1.00\n");
 	expect_words(&o, "CPUs 1 online of 4: ");
 	expect_words(&o, "memory 229 MiB, 121 MiB available");
 	expect_words(&o, "net lo ");
-	o = run(top_main,
-		ARGS("top", vm, "--count", "1", "--interval", "0.01", "--json"));
+	o = run(top_main, ARGS("top", front_address, "--count", "1", "--interval",
+			       "0.01", "--json"));
 	assert_int_equal(o.code, 0);
 	r = take_json(&o);
 	assert_true(json_is_real(json_object_get(r, "idle_percent")));
 	json_decref(r);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define test(name) cmocka_unit_test_setup_teardown(name, start_front, stop_front)
 
 int main(void)
 {

@@ -195,18 +195,7 @@ static void a_side_that_does_not_read_holds_the_other_back(void **state)
 /* Runs nc with this on its standard input. */
 static struct output nc(const char *input, size_t len, char **argv)
 {
-	FILE *in = tmpfile();
-	int saved = dup(STDIN_FILENO);
-	struct output o;
-
-	assert_int_equal(fwrite(input, 1, len, in), len);
-	rewind(in);
-	dup2(fileno(in), STDIN_FILENO);
-	o = run(nc_main, argv);
-	dup2(saved, STDIN_FILENO);
-	close(saved);
-	fclose(in);
-	return o;
+	return run_with(input, len, nc_main, argv);
 }
 
 static void nc_carries_a_question_and_its_answer(void **state)

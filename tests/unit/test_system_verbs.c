@@ -9,7 +9,7 @@
 
 static void power_is_asked_for_once_dry_and_once_not(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	struct output o = run(reboot_main, ARGS("reboot", "vm1", "--dry-run"));
 	json_t *r;
 
@@ -22,7 +22,7 @@ static void power_is_asked_for_once_dry_and_once_not(void **state)
 	json_decref(r);
 	o = run(reboot_main, ARGS("reboot", "vm1", "--force"));
 	check_failure(&o, 9, "on its way already");
-	wait_until(log_has(front->agent, "Shutdown failed"));
+	wait_until(log_has(f, "Shutdown failed"));
 	o = run(suspend_main, ARGS("suspend", "vm1"));
 	check_failure(&o, 9, "cannot suspend");
 	o = run(reboot_main, ARGS("reboot", "vm1"));
@@ -75,18 +75,18 @@ static void wrong_times_are_errors_of_usage(void **state)
 
 static void a_host_name_is_shown_and_set(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	struct output o;
 	char text[64];
 
-	put_file(front->agent, "proc/sys/kernel/hostname", "old\n");
+	put_file(f, "proc/sys/kernel/hostname", "old\n");
 	o = run(hostname_main, ARGS("hostname", "vm1"));
 	assert_string_equal(o.out, "old\n");
 	o = run(hostname_main, ARGS("hostname", "vm1", "newer", "--dry-run"));
 	assert_non_null(strstr(o.out, "nothing was changed"));
 	o = run(hostname_main, ARGS("hostname", "vm1", "newer"));
 	assert_int_equal(o.code, 0);
-	get_file(front->agent, "proc/sys/kernel/hostname", text, sizeof(text));
+	get_file(f, "proc/sys/kernel/hostname", text, sizeof(text));
 	assert_int_equal(strncmp(text, "newer", 5), 0);
 	o = run(hostname_main, ARGS("hostname", "vm1", "new er"));
 	check_failure(&o, 9, "is no host name");
@@ -94,16 +94,16 @@ static void a_host_name_is_shown_and_set(void **state)
 
 static void keys_are_listed_added_and_removed(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	char line[96], path[PATH_MAX];
 	struct output o;
 
 	snprintf(line, sizeof(line), "me:x:%u:%u::/home/me:/bin/sh\n", geteuid(),
 		 getegid());
-	put_file(front->agent, "etc/passwd", line);
-	put_file(front->agent, "home/me/mark", "");
-	put_file(front->agent, "key.pub", "# mine\n\nssh-ed25519 AAAAC3Nz me@host\n");
-	path_of(front->agent, "key.pub", path);
+	put_file(f, "etc/passwd", line);
+	put_file(f, "home/me/mark", "");
+	put_file(f, "key.pub", "# mine\n\nssh-ed25519 AAAAC3Nz me@host\n");
+	path_of(f, "key.pub", path);
 	o = run(ssh_keys_main, ARGS("ssh-keys", "vm1", "--user", "me"));
 	assert_int_equal(o.code, 0);
 	assert_string_equal(o.out, "");
