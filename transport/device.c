@@ -357,8 +357,10 @@ struct conn *device_new_conn(struct device *dev, uint16_t type, enum conn_origin
 	/* Whatever is in the table must find room among the timers. */
 	if (!crowded && timers_reserve(&dev->timers, count + 1) == 0)
 		conn = conn_table_add(&dev->conns);
+	if (conn && peer)
+		conn->backlog.pool = &dev->conns.common.sibling_buffers;
 	if (conn && type == PACKET_SEQPACKET) {
-		conn->messages = messages_new(&dev->conns.common.buffers);
+		conn->messages = messages_new(conn->backlog.pool);
 		if (!conn->messages) {
 			conn_table_remove(&dev->conns, conn);
 			conn = NULL;
@@ -476,8 +478,11 @@ bool device_run(struct device *dev)
 	run_timers(dev);
 	if (!dev->running || dev->broken)
 		return dev->front_pending;
-	if (roll_has_lost(&dev->roll))
+	if (roll_has_lost(&dev->roll) && !dev->strays) {
+		/* Nothing of those that were asked for is left to be said. */
+		roll_told(&dev->roll);
 		device_reset_lost(dev);
+	}
 	if (dev->no_tokens[DEVICE_RX])
 		device_has_tokens(dev, DEVICE_RX);
 	if (dev->no_tokens[DEVICE_TX])
@@ -486,7 +491,7 @@ bool device_run(struct device *dev)
 		more = from_guest_run(dev);
 	if (!dev->broken && !dev->rx_armed)
 		more |= to_guest_run(dev);
-	/* The last ones are crossed out, or the next ones told, in the next turn. */
+	/* They are crossed out in the next turn. */
 	if (roll_has_lost(&dev->roll) && !dev->strays)
 		more = true;
 	return more || dev->front_pending;
@@ -511,8 +516,9 @@ int device_timeout(const struct device *dev)
 	if (first)
 		least = first->deadline > dev->now ? (int)(first->deadline - dev->now)
 						   : 0;
+	/* Those of a guest that is not there, or left alone, are not looked at. */
 	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++) {
-		if (dev->no_tokens[ring])
+		if (dev->no_tokens[ring] && dev->running && !dev->broken)
 			least = loop_sooner(least, bucket_wait(&dev->tokens[ring]));
 	}
 	return least;

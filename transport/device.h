@@ -129,7 +129,10 @@ int device_timeout(const struct device *dev);
 int device_watch_front(struct device *dev, int fd);
 /* Ends the front-end's connection. */
 void device_detach(struct device *dev);
-/* Has the guest told of the connections that ended with an earlier process. */
+/*
+ * Has the guest told of the connections that ended with an earlier process, as many as
+ * there is room for.
+ */
 void device_reset_lost(struct device *dev);
 
 /* For from_guest.c and to_guest.c. */
@@ -142,7 +145,7 @@ void device_settle(struct device *dev, struct conn *conn);
 
 /*
  * A new connection of that type in no state yet, or NULL. Siblings get no more than
- * half of what there can be.
+ * half of what there can be, and of the memory behind backlogs.
  */
 struct conn *device_new_conn(struct device *dev, uint16_t type,
 			     enum conn_origin origin);
