@@ -147,9 +147,10 @@ online Movable' "$(blocks "$first" 384)"
 
 @test "memory that comes half way and cannot be taken back is listed, and can go later" {
 	needs_module
+	[ "$VM_KERNEL" != 6.12-module ] || skip "its module comes from the kernel's tree"
 	make_dimm two 256
 	# No kernel here fails like that: the module says that it did.
-	variant 's/ret = ksym_device_online(&block->dev);/if (!walk->taken \&\& walk->blocks) return -ENOMEM; &/
+	variant 's/ret = ksym_device_online(&block->dev);/ret = walk->taken || !walk->blocks ? ksym_device_online(\&block->dev) : -ENOMEM;/
 		s/report->stuck = remove_blocks(base, size, &later) != 0;/report->stuck = 1;/' mem.c
 	run add "$base" 256
 	expect_match '^ret=ENOMEM .*stuck=1 ' "$output"
