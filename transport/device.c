@@ -476,8 +476,11 @@ bool device_run(struct device *dev)
 	run_timers(dev);
 	if (!dev->running || dev->broken)
 		return dev->front_pending;
-	if (roll_has_lost(&dev->roll))
+	if (roll_has_lost(&dev->roll) && !dev->strays) {
+		/* Nothing of those that were asked for is left to be said. */
+		roll_told(&dev->roll);
 		device_reset_lost(dev);
+	}
 	if (dev->no_tokens[DEVICE_RX])
 		device_has_tokens(dev, DEVICE_RX);
 	if (dev->no_tokens[DEVICE_TX])
@@ -486,7 +489,7 @@ bool device_run(struct device *dev)
 		more = from_guest_run(dev);
 	if (!dev->broken && !dev->rx_armed)
 		more |= to_guest_run(dev);
-	/* The last ones are crossed out, or the next ones told, in the next turn. */
+	/* They are crossed out in the next turn. */
 	if (roll_has_lost(&dev->roll) && !dev->strays)
 		more = true;
 	return more || dev->front_pending;

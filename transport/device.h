@@ -129,7 +129,10 @@ int device_timeout(const struct device *dev);
 int device_watch_front(struct device *dev, int fd);
 /* Ends the front-end's connection. */
 void device_detach(struct device *dev);
-/* Has the guest told of the connections that ended with an earlier process. */
+/*
+ * Has the guest told of the connections that ended with an earlier process, as many as
+ * there is room for.
+ */
 void device_reset_lost(struct device *dev);
 
 /* For from_guest.c and to_guest.c. */

@@ -76,15 +76,10 @@ void device_leave(struct device *dev)
 	dev->roll.state = NULL;
 }
 
-/* Resets what an earlier process had: at once in the guest's eyes. */
 void device_reset_lost(struct device *dev)
 {
 	struct roll_name name;
 
-	/* Those before are told when nothing of them is left to be said. */
-	if (dev->strays)
-		return;
-	roll_told(&dev->roll);
 	while (dev->strays < DEVICE_STRAYS_MAX && roll_next_lost(&dev->roll, &name)) {
 		dev->conns.common.stats.resets[RESET_RESTART]++;
 		dev->stray[(dev->first_stray + dev->strays++) % DEVICE_STRAYS_MAX] =

@@ -67,6 +67,12 @@ static enum to_guest_outcome send_strays(struct device *dev)
 		dev->first_stray = (dev->first_stray + 1) % DEVICE_STRAYS_MAX;
 		dev->strays--;
 		dev->tx_blocked = false;
+		/*
+		 * All of these come first: what the guest hears of a connection later
+		 * may be of another one that has the same ports.
+		 */
+		if (!dev->strays && roll_has_lost(&dev->roll))
+			device_reset_lost(dev);
 	}
 	return TO_GUEST_SENT;
 }

@@ -242,6 +242,70 @@ static void replaced_by_another_version(void **state)
 	assert_true(log_has(g, "made room"));
 }
 
+/*
+ * More are lost than resets can wait at once, and receive buffers are few. The guest
+ * heard of it by other means, as the event ring tells it, and takes the same ports
+ * again: what is said of the lost ones comes before anything of their successors.
+ */
+static void resets_of_the_lost_come_before_what_takes_their_ports(void **state)
+{
+	enum {
+		LOST = 300,
+		AGAIN = 280,
+		FIRST = 20000
+	};
+	struct guest *g = *state;
+	int listener, lost[LOST], fd[LOST];
+	bool reset[LOST] = {false}, open[LOST] = {false};
+	unsigned int resets = 0, opened = 0;
+
+	guest_stop_ring(g, 0);
+	guest_stop_ring(g, 1);
+	g->rx_slots = 24;
+	guest_start(g);
+	for (uint32_t i = 0; i < LOST; i++)
+		lost[i] = join_out(g, FIRST + i, HOST_PORT);
+	listener = listen_port(g, HOST_PORT);
+	kill_worker(g);
+	/* The next one has said what there is room for. */
+	wait_until(fake_unseen(g, 0) == g->rx_slots);
+	for (uint32_t i = AGAIN; i < LOST; i++) {
+		struct packet request =
+			guest_packet(PACKET_REQUEST, FIRST + i, HOST_PORT, 0);
+
+		guest_send(g, &request, NULL);
+		fd[i] = accept_port(listener);
+	}
+	while (resets < LOST || opened < LOST - AGAIN) {
+		struct packet packet;
+		bool wrong = false;
+
+		/* The worker is done with its turn; the next one finds all buffers. */
+		front_get_u64(g, VHOST_USER_GET_FEATURES);
+		kill(worker_of(g), SIGSTOP);
+		while (!wrong && guest_try_receive(g, &packet, NULL)) {
+			uint32_t i = packet.dst_port - FIRST;
+			bool rst = packet.op == PACKET_RST;
+
+			wrong = i >= LOST || open[i] || reset[i] == rst;
+			resets += rst;
+			opened += packet.op == PACKET_RESPONSE;
+			if (!wrong)
+				reset[i] = true, open[i] = !rst;
+		}
+		kill(worker_of(g), SIGCONT);
+		assert_false(wrong);
+	}
+	guest_expect_nothing(g);
+	for (uint32_t i = 0; i < LOST; i++) {
+		host_expect_closed(lost[i]);
+		close(lost[i]);
+		if (i >= AGAIN)
+			part(g, fd[i], FIRST + i, HOST_PORT);
+	}
+	close(listener);
+}
+
 /* As Cloud Hypervisor and crosvm do, the front-end hands the event ring over too. */
 static void the_event_ring_tells_of_the_reset(void **state)
 {
@@ -370,6 +434,7 @@ int main(void)
 		test_guest(killed_between_request_and_answer),
 		test_guest(killed_while_the_guest_is_paused),
 		test_guest(replaced_by_another_version),
+		test_guest(resets_of_the_lost_come_before_what_takes_their_ports),
 		test_guest(the_event_ring_tells_of_the_reset),
 		test_guest(the_control_socket_outlives_the_worker),
 		test_guest(a_reboot_after_a_kill_tells_nothing_of_before),
