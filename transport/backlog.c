@@ -16,6 +16,28 @@ enum {
 	WIDE = 2 << 20, /* bytes of a socket's buffer, as the kernel counts them */
 };
 
+void backlog_pool_share(struct backlog_pool *pool, struct backlog_pool *whole)
+{
+	*pool = (struct backlog_pool){.whole = whole, .max = whole->max / 2};
+}
+
+/* Takes memory out of a pool and what it is a share of; false: there is not so much. */
+static bool take(struct backlog_pool *pool, size_t size)
+{
+	for (struct backlog_pool *p = pool; p; p = p->whole)
+		if (size > p->max - p->used)
+			return false;
+	for (; pool; pool = pool->whole)
+		pool->used += size;
+	return true;
+}
+
+static void give_back(struct backlog_pool *pool, size_t size)
+{
+	for (; pool; pool = pool->whole)
+		pool->used -= size;
+}
+
 static int grow(struct backlog *backlog, size_t need)
 {
 	size_t size = backlog->size ? backlog->size : BACKLOG_MIN, done = 0, n;
@@ -26,12 +48,13 @@ static int grow(struct backlog *backlog, size_t need)
 		size *= 2;
 	if (size == backlog->size)
 		return 0;
-	if (size - backlog->size > backlog->pool->max - backlog->pool->used)
+	if (!take(backlog->pool, size - backlog->size))
 		return -EDQUOT;
 	data = malloc(size);
-	if (!data)
+	if (!data) {
+		give_back(backlog->pool, size - backlog->size);
 		return -ENOMEM;
-	backlog->pool->used += size - backlog->size;
+	}
 	n = backlog_peek(backlog, held);
 	for (size_t i = 0; i < n; i++) {
 		memcpy(data + done, held[i].iov_base, held[i].iov_len);
@@ -48,8 +71,8 @@ static int grow(struct backlog *backlog, size_t need)
 static void tally(struct backlog *backlog, size_t came, size_t went)
 {
 	backlog->len += came - went;
-	if (!backlog->apart)
-		backlog->pool->held += came - went;
+	for (struct backlog_pool *p = backlog->pool; p && !backlog->apart; p = p->whole)
+		p->held += came - went;
 }
 
 int backlog_add(struct backlog *backlog, const struct iovec *iov, size_t count,
@@ -119,15 +142,23 @@ static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+/* Whether one more socket may be wide. */
+static bool may_widen(const struct backlog_pool *pool)
+{
+	for (; pool; pool = pool->whole)
+		if (pool->wide + WIDE > pool->max / 2)
+			return false;
+	return true;
+}
+
 /* False when that cannot be, or was done before. */
 static bool widen(struct backlog *backlog, int fd)
 {
-	struct backlog_pool *pool = backlog->pool;
 	int size = WIDE / 2; /* the kernel takes twice that, for its own part */
 	socklen_t len = sizeof(int);
 	int domain;
 
-	if (backlog->wide || pool->wide + WIDE > pool->max / 2)
+	if (backlog->wide || !may_widen(backlog->pool))
 		return false;
 	/* TCP knows better how much it needs. */
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
@@ -138,7 +169,8 @@ static bool widen(struct backlog *backlog, int fd)
 	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
 		return false;
 	backlog->wide = true;
-	pool->wide += WIDE;
+	for (struct backlog_pool *p = backlog->pool; p; p = p->whole)
+		p->wide += WIDE;
 	return true;
 }
 
@@ -177,7 +209,7 @@ void backlog_clear(struct backlog *backlog)
 	if (!backlog->data)
 		return;
 	free(backlog->data);
-	backlog->pool->used -= backlog->size;
+	give_back(backlog->pool, backlog->size);
 	tally(backlog, 0, backlog->len);
 	*backlog = (struct backlog){
 		.pool = backlog->pool, .wide = backlog->wide, .apart = backlog->apart};
@@ -186,7 +218,7 @@ void backlog_clear(struct backlog *backlog)
 void backlog_end(struct backlog *backlog)
 {
 	backlog_clear(backlog);
-	if (backlog->wide)
-		backlog->pool->wide -= WIDE;
+	for (struct backlog_pool *p = backlog->pool; p && backlog->wide; p = p->whole)
+		p->wide -= WIDE;
 	backlog->wide = false;
 }

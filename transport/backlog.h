@@ -12,12 +12,16 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* What all backlogs of a device have together. */
+/* What all backlogs of a device, or some of them, have together. */
 struct backlog_pool {
-	size_t used, max; /* bytes of memory */
-	size_t held;	  /* bytes in it, of those that do not count apart */
-	size_t wide;	  /* bytes that widened sockets may hold, in the kernel */
+	struct backlog_pool *whole; /* that this one is a share of; NULL: of none */
+	size_t used, max;	    /* bytes of memory */
+	size_t held;		    /* bytes in it, of those that do not count apart */
+	size_t wide; /* bytes that widened sockets may hold, in the kernel */
 };
+
+/* A pool of at most half of the other one. */
+void backlog_pool_share(struct backlog_pool *pool, struct backlog_pool *whole);
 
 /* All zero, but for the pool, is an empty one. */
 struct backlog {

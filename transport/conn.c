@@ -161,8 +161,11 @@ void conn_on_written(struct conn *conn, ssize_t n)
 		lose_reader(conn);
 	else if (n == -EDQUOT)
 		conn_reset(conn, RESET_BUFFER_TOTAL,
-			   "what is held for all host programs that do not read is at "
-			   "--buffer-total");
+			   conn->backlog.pool->whole
+				   ? "what is held for all siblings that do not read "
+				     "is at their half of --buffer-total"
+				   : "what is held for all host programs that do not "
+				     "read is at --buffer-total");
 	else if (n < 0)
 		conn_reset(conn, n == -ENOMEM ? RESET_NO_MEMORY : RESET_HOST_SOCKET,
 			   strerror((int)-n));

@@ -71,6 +71,7 @@ enum {
 /* What the connections of a device have in common. */
 struct conn_common {
 	struct backlog_pool buffers;
+	struct backlog_pool sibling_buffers; /* what those that connect have of them */
 	struct stats stats;
 	uint32_t guest_cid;
 };

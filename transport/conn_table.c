@@ -27,6 +27,7 @@ int conn_table_init(struct conn_table *table, const struct limits *limits)
 {
 	memset(table, 0, sizeof(*table));
 	table->common.buffers.max = limits->buffer_total;
+	backlog_pool_share(&table->common.sibling_buffers, &table->common.buffers);
 	table->conn_buffer = limits->conn_buffer;
 	table->max = limits->max_connections;
 	while (1u << table->slot_bits < table->max)

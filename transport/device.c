@@ -357,8 +357,10 @@ struct conn *device_new_conn(struct device *dev, uint16_t type, enum conn_origin
 	/* Whatever is in the table must find room among the timers. */
 	if (!crowded && timers_reserve(&dev->timers, count + 1) == 0)
 		conn = conn_table_add(&dev->conns);
+	if (conn && peer)
+		conn->backlog.pool = &dev->conns.common.sibling_buffers;
 	if (conn && type == PACKET_SEQPACKET) {
-		conn->messages = messages_new(&dev->conns.common.buffers);
+		conn->messages = messages_new(conn->backlog.pool);
 		if (!conn->messages) {
 			conn_table_remove(&dev->conns, conn);
 			conn = NULL;

@@ -145,7 +145,7 @@ void device_settle(struct device *dev, struct conn *conn);
 
 /*
  * A new connection of that type in no state yet, or NULL. Siblings get no more than
- * half of what there can be.
+ * half of what there can be, and of the memory behind backlogs.
  */
 struct conn *device_new_conn(struct device *dev, uint16_t type,
 			     enum conn_origin origin);

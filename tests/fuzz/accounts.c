@@ -30,28 +30,42 @@ static void check_conn(struct device *dev, struct conn *conn)
 	CHECK(conn->messages->rest.len <= MESSAGES_LONGEST);
 }
 
+/* What a connection has of a pool is added to the sum. */
+static void add(struct backlog_pool *sum, const struct conn *conn)
+{
+	sum->used += conn->backlog.size;
+	sum->held += conn->backlog.len;
+	if (!conn->messages)
+		return;
+	sum->used += conn->messages->rest.size + conn->messages->lengths.size;
+	sum->held += conn->messages->rest.len;
+}
+
+static void check_pool(const struct backlog_pool *pool, const struct backlog_pool *sum)
+{
+	CHECK(sum->used == pool->used && sum->held == pool->held);
+	CHECK(sum->used <= pool->max);
+}
+
 void accounts_check(struct device *dev)
 {
 	const struct conn_table *table = &dev->conns;
-	const struct backlog_pool *pool = &table->common.buffers;
 	const struct stats *stats = &table->common.stats;
-	size_t used = 0, held = 0, at = 0, count = 0, begun = 0;
+	struct backlog_pool all = {.used = 0}, siblings = {.used = 0};
+	size_t at = 0, count = 0, begun = 0;
 	struct conn *conn;
 
 	while ((conn = conn_table_next(table, &at))) {
 		check_conn(dev, conn);
 		count++;
 		begun += conn->state < CONN_OPEN;
-		used += conn->backlog.size;
-		held += conn->backlog.len;
-		if (conn->messages) {
-			used += conn->messages->rest.size +
-				conn->messages->lengths.size;
-			held += conn->messages->rest.len;
-		}
+		add(&all, conn);
+		if (conn->origin == ORIGIN_PEER)
+			add(&siblings, conn);
 	}
 	CHECK(count == table->count && count <= table->max);
-	CHECK(used == pool->used && held == pool->held && used <= pool->max);
+	check_pool(&table->common.buffers, &all);
+	check_pool(&table->common.sibling_buffers, &siblings);
 	CHECK(stats->asked_by_guest + stats->asked_by_host ==
 	      stats->opened + stats->refused + begun);
 }

@@ -452,6 +452,58 @@ static void the_backlog_keeps_bytes_in_order_within_its_bound(void **state)
 	assert_int_equal(pool.used, 0);
 }
 
+/* Whose pool is a share of another one can take no more than half of that. */
+static void a_share_of_a_pool_leaves_the_other_half(void **state)
+{
+	enum {
+		WIDE = 2 << 20,
+		MAX = 8 * WIDE, /* four sockets may be wide, two of the share's */
+		PAIRS = 5,
+	};
+	static uint8_t bytes[MAX / 2];
+	struct backlog_pool whole = {.max = MAX}, share;
+	struct backlog sibling = {.pool = &share}, other = {.pool = &whole};
+	struct backlog wide[PAIRS];
+	struct iovec iov = {bytes, sizeof(bytes)}, some = {bytes, 65536};
+	int pair[PAIRS][2];
+
+	(void)state;
+	backlog_pool_share(&share, &whole);
+	assert_int_equal(backlog_add(&sibling, &iov, 1, 0, sizeof(bytes)), 0);
+	assert_int_equal(backlog_add(&sibling, &iov, 1, 0, 1), -EDQUOT);
+	assert_int_equal(backlog_add(&other, &iov, 1, 0, sizeof(bytes)), 0);
+	assert_int_equal(whole.used, MAX);
+	assert_int_equal(whole.held, MAX);
+	backlog_clear(&sibling);
+	assert_int_equal(share.used, 0);
+	assert_int_equal(share.held, 0);
+	assert_int_equal(whole.held, MAX / 2);
+	/* No more than it has, and no more than there is. */
+	assert_int_equal(backlog_add(&other, &iov, 1, 0, 1), 0);
+	assert_int_equal(backlog_add(&sibling, &iov, 1, 0, 1), -EDQUOT);
+	backlog_clear(&other);
+	assert_int_equal(whole.used, 0);
+
+	for (size_t i = 0; i < PAIRS; i++) {
+		wide[i] = (struct backlog){.pool = i < 3 ? &share : &whole};
+		assert_int_equal(
+			socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair[i]),
+			0);
+		while (!wide[i].len)
+			assert_true(backlog_send(&wide[i], pair[i][0], &some, 1,
+						 some.iov_len) >= 0);
+		assert_int_equal(wide[i].wide, i != 2);
+	}
+	assert_int_equal(share.wide, 2 * WIDE);
+	assert_int_equal(whole.wide, 4 * WIDE);
+	for (size_t i = 0; i < PAIRS; i++) {
+		backlog_end(&wide[i]);
+		close(pair[i][0]);
+		close(pair[i][1]);
+	}
+	assert_int_equal(share.wide + whole.wide + share.used + whole.used, 0);
+}
+
 int main(void)
 {
 #define t(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -473,6 +525,7 @@ int main(void)
 		t(an_id_is_not_reused_with_its_slot),
 		t(connections_are_found_by_both_ports),
 		t(the_backlog_keeps_bytes_in_order_within_its_bound),
+		t(a_share_of_a_pool_leaves_the_other_half),
 	};
 
 	return cmocka_run_group_tests_name("connection", tests, NULL, NULL);

@@ -478,6 +478,81 @@ static void siblings_get_half_of_the_connections(void **state)
 	close(mine);
 }
 
+/* Sends as much as the window allows, to who does not read. Whether it was reset. */
+static bool fill_window(struct guest *g, uint64_t cid, uint32_t from, uint32_t port)
+{
+	static uint8_t payload[32768];
+	struct packet rw = to(g, cid, PACKET_RW, from, port, sizeof(payload)), packet;
+	uint32_t sent = 0, taken = 0;
+	bool reset = false;
+
+	while (!reset && sent - taken + rw.len <= 256 * 1024) {
+		guest_send(g, &rw, payload);
+		sent += rw.len;
+		/* The daemon is not done with the turn before it answers here. */
+		front_get_u64(g, VHOST_USER_GET_FEATURES);
+		while (guest_try_receive(g, &packet, NULL)) {
+			assert_int_equal(packet.src_cid, cid);
+			assert_int_equal(packet.dst_port, from);
+			reset |= packet.op == PACKET_RST;
+			taken = packet.fwd_cnt;
+		}
+	}
+	return reset;
+}
+
+/* Those that connect and do not read leave memory for the guest's other peers. */
+static void siblings_get_half_of_the_buffers(void **state)
+{
+	struct siblings *s = *state;
+	struct vsockd_options options = {
+		.cid = CID_B, .peers = s->dir, .limits = LIMITS_DEFAULT};
+	unsigned int resets = 0;
+	char path[100], line[64];
+	struct packet packet;
+	int fd[4], host[2];
+
+	options.limits.buffer_total = 1 << 20;
+	s->b = guest_new_with(options);
+	s->b->from_cid = 0;
+	guest_start(s->b);
+	be_fake(s);
+	peer_path(s, CID_B, path);
+	for (uint32_t i = 0; i < 4; i++) {
+		fd[i] = connect_unix(path);
+		snprintf(line, sizeof(line), "CONNECT 5000 FROM %u:%u\n", CID_FAKE, i);
+		host_send(fd[i], line);
+		hear(s->b, CID_FAKE, PACKET_REQUEST, 5000, i);
+		say(s->b, CID_FAKE, PACKET_RESPONSE, 5000, i, "");
+		resets += fill_window(s->b, CID_FAKE, 5000, i);
+	}
+	assert_int_equal(resets, 2);
+	assert_true(log_has(s->b, "their half of --buffer-total"));
+	assert_in_range(control_stat(s->b, "backlog_memory_bytes"), 1, 512 * 1024);
+	for (uint32_t i = 0; i < 2; i++) {
+		host[i] = connect_unix(s->b->uds);
+		host_send(host[i], "CONNECT 6000\n");
+		guest_receive(s->b, &packet, NULL);
+		assert_int_equal(packet.op, PACKET_REQUEST);
+		say(s->b, PACKET_HOST_CID, PACKET_RESPONSE, 6000, packet.src_port, "");
+		assert_false(fill_window(s->b, PACKET_HOST_CID, 6000, packet.src_port));
+	}
+	assert_true(control_stat(s->b, "backlog_memory_bytes") > 512 * 1024);
+	/* What one of them gives back is the next one's. */
+	close(fd[0]);
+	fd[0] = connect_unix(path);
+	host_send(fd[0], "CONNECT 5000 FROM 77:9\n");
+	do
+		guest_receive(s->b, &packet, NULL);
+	while (packet.op != PACKET_REQUEST);
+	say(s->b, CID_FAKE, PACKET_RESPONSE, 5000, 9, "");
+	assert_false(fill_window(s->b, CID_FAKE, 5000, 9));
+	for (size_t i = 0; i < 4; i++)
+		close(fd[i]);
+	for (size_t i = 0; i < 2; i++)
+		close(host[i]);
+}
+
 static void who_is_believed_never_passes_for_the_host(void **state)
 {
 	static const char *const lie[] = {
@@ -606,6 +681,7 @@ int main(void)
 		one(who_is_believed_never_passes_for_the_host),
 		one(nobodys_guest_is_not_believed),
 		one(siblings_get_half_of_the_connections),
+		one(siblings_get_half_of_the_buffers),
 		one(a_pair_of_ports_is_taken_once),
 		one(cids_that_are_no_siblings_are_refused),
 		one(permissions_decide_who_may_connect),
