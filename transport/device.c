@@ -516,8 +516,9 @@ int device_timeout(const struct device *dev)
 	if (first)
 		least = first->deadline > dev->now ? (int)(first->deadline - dev->now)
 						   : 0;
+	/* Those of a guest that is not there, or left alone, are not looked at. */
 	for (int ring = DEVICE_RX; ring <= DEVICE_TX; ring++) {
-		if (dev->no_tokens[ring])
+		if (dev->no_tokens[ring] && dev->running && !dev->broken)
 			least = loop_sooner(least, bucket_wait(&dev->tokens[ring]));
 	}
 	return least;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a limit costs whom, and that the rest goes on. */
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "../../transport/amount.h"
 #include "../../transport/bucket.h"
@@ -20,6 +21,29 @@ static bool is_asleep(pid_t pid)
 	close(fd);
 	name_end = strrchr(text, ')');
 	return name_end && name_end[2] == 'S';
+}
+
+/* In the system call that waits for events, without an end. */
+static bool waits_for_ever(pid_t pid)
+{
+	unsigned long long fd, events, max, timeout;
+	char path[64], text[512] = "";
+	long call = -1;
+	int in;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	in = open(path, O_RDONLY);
+	if (in < 0 || read(in, text, sizeof(text) - 1) < 0)
+		skip(); /* somebody else's, or a kernel that does not tell */
+	close(in);
+	if (sscanf(text, "%ld %llx %llx %llx %llx", &call, &fd, &events, &max,
+		   &timeout) < 5)
+		return false;
+#ifdef SYS_epoll_wait
+	if (call == SYS_epoll_wait)
+		return (int)timeout == -1;
+#endif
+	return call == SYS_epoll_pwait && (int)timeout == -1;
 }
 
 static struct guest *limited(const struct limits *limits)
@@ -210,6 +234,57 @@ static void beyond_the_rate_bytes_wait_and_none_is_lost(void **state)
 	guest_free(g);
 }
 
+/* However it ends, nothing wakes the daemon up for bytes that will not come. */
+static void a_guest_that_ends_at_its_rate_is_not_waited_for(void **state)
+{
+	enum {
+		LEAVES,
+		PAUSES,
+		BREAKS,
+		WAYS
+	};
+	struct limits limits = LIMITS_DEFAULT;
+
+	(void)state;
+	limits.rate = 10;
+	for (int way = LEAVES; way < WAYS; way++) {
+		struct guest *g = limited(&limits);
+		struct packet rw = guest_packet(PACKET_RW, 5000, 0, 4096);
+		uint8_t head[PACKET_HEADER_SIZE], payload[4096] = "";
+		uint32_t port;
+		int fd = join_in(g, 5000, &port), other = -1;
+
+		/* The first of each is a debt for minutes. */
+		host_send(fd, "behind");
+		guest_expect(g, PACKET_RW, 5000, port);
+		host_send(fd, "behind");
+		rw.dst_port = port;
+		guest_send(g, &rw, payload);
+		packet_encode(&rw, head);
+		guest_offer_tx(g, 1, head, payload, rw.len, 1);
+		wait_until(log_has(g, "bytes from the guest wait") &&
+			   log_has(g, "bytes to the guest wait"));
+		if (way == LEAVES) {
+			close(g->front);
+			g->front = -1;
+		} else if (way == PAUSES) {
+			guest_stop_ring(g, 0);
+			guest_stop_ring(g, 1);
+		} else {
+			for (unsigned int i = 0; i < RX_NUM; i++)
+				g->ring[0].desc[i].addr = 1ULL << 60;
+			/* The guest is to be asked. */
+			other = connect_unix(g->uds);
+			host_send(other, "CONNECT 5000\n");
+			wait_until(log_has(g, "broke its receive ring"));
+		}
+		wait_until(waits_for_ever(g->pid));
+		close(fd);
+		close(other);
+		guest_free(g);
+	}
+}
+
 static void a_daemon_that_polls_moves_bytes_and_sleeps_in_the_end(void **state)
 {
 	struct guest *g = guest_new_with((struct vsockd_options){.busy_poll = 2000});
@@ -359,6 +434,7 @@ int main(void)
 		cmocka_unit_test(a_buffer_of_another_size_is_what_the_guest_is_told),
 		cmocka_unit_test(beyond_the_buffer_total_a_connection_is_reset),
 		cmocka_unit_test(beyond_the_rate_bytes_wait_and_none_is_lost),
+		cmocka_unit_test(a_guest_that_ends_at_its_rate_is_not_waited_for),
 		cmocka_unit_test(a_daemon_that_polls_moves_bytes_and_sleeps_in_the_end),
 		cmocka_unit_test(timers_come_in_order),
 		cmocka_unit_test(a_bucket_gives_its_rate_and_a_burst),
