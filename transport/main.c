@@ -331,6 +331,21 @@ static bool parse_options(int argc, char **argv, struct vsockd_options *options)
 	return verbose;
 }
 
+/* A manager, or a holder, that started this process sees to the next one. */
+static int run(const struct vsockd_options *options, char **argv, struct error *err)
+{
+	if (getenv(NOTIFY_HOLDER_ENV))
+		return vsockd_run(options, err);
+	if (notify_has_manager()) {
+		log_info("the service manager holds the place of this process");
+		return vsockd_run(options, err);
+	}
+	if (options->no_hold)
+		return vsockd_run(options, err);
+	log_info("this process holds the place of the one that does the work");
+	return holder_run(argv, err);
+}
+
 int main(int argc, char **argv)
 {
 	struct vsockd_options options = {.privileged_group = PEER_NO_GROUP,
@@ -343,11 +358,7 @@ int main(int argc, char **argv)
 
 	snprintf(tag, sizeof(tag), "cid %u", options.cid);
 	log_init(tag, verbose);
-	/* A manager, or a holder, that started this process sees to the next one. */
-	if (options.no_hold || getenv("NOTIFY_SOCKET") || getenv(NOTIFY_HOLDER_ENV))
-		status = vsockd_run(&options, &err);
-	else
-		status = holder_run(argv, &err);
+	status = run(&options, argv, &err);
 	if (status < 0) {
 		log_error("%s", err.text);
 		status = EXIT_RUNTIME;

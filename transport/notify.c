@@ -77,6 +77,21 @@ static uint64_t read_watchdog(void)
 	return strtoull(usec, NULL, 10) / 2000;
 }
 
+bool notify_has_manager(void)
+{
+	const char *pid = getenv("SYSTEMD_EXEC_PID");
+
+	if (!getenv("NOTIFY_SOCKET"))
+		return false;
+	if (!pid || strtol(pid, NULL, 10) == getpid())
+		return true;
+	log_info("the service manager started process %s and not this one: it is not "
+		 "relied on",
+		 pid);
+	unsetenv("NOTIFY_SOCKET");
+	return false;
+}
+
 int notify_init(struct error *err)
 {
 	const struct timeval patience = {.tv_sec = SEND_SECONDS};

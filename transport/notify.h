@@ -18,6 +18,13 @@
 #define NOTIFY_HOLDER_ENV "VSOCKD_HOLDER"
 
 /*
+ * Whether a service manager has started this very process: NOTIFY_SOCKET is set, and
+ * SYSTEMD_EXEC_PID, which systemd sets since version 248, names no other process. One
+ * that was meant for another, and inherited, is removed from the environment.
+ */
+bool notify_has_manager(void);
+
+/*
  * Reads the environment (NOTIFY_SOCKET, WATCHDOG_USEC, or NOTIFY_HOLDER_ENV) and
  * connects. 0 also when there is nobody; negative errno.
  */

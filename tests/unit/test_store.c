@@ -4,8 +4,7 @@
  * descriptor store and socket activation, for a daemon that it starts again and again.
  */
 #include "fake_control.h"
-
-#include <libgen.h>
+#include "fake_worker.h"
 
 #include "../../transport/holder_store.h"
 #include "../../transport/notify.h"
@@ -29,27 +28,34 @@ static int make_unix(const char *path, int type)
 	return fd;
 }
 
-/* As systemd does it, but for the address of the notify socket's. */
-static void start(struct guest *g, struct manager *m)
-{
-	static char program[4096 + 16];
-	ssize_t n = readlink("/proc/self/exe", program, 4095);
+/* What systemd says of who is meant: since version 248, or by inheritance. */
+enum meant {
+	NOBODY_SAID,
+	THIS_ONE,
+	ANOTHER
+};
 
-	assert_true(n > 0);
-	program[n] = 0;
-	dirname(program);
-	strcat(program, "/../../vsockd");
-	front_program = program;
+/* As systemd does it, but for the address of the notify socket's. */
+static void start(struct guest *g, struct manager *m, enum meant meant)
+{
+	run_the_program();
 	m->ready = false;
 	fflush(NULL);
 	g->pid = fork();
 	if (g->pid == 0) {
+		char pid[16];
+
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(open(g->log, O_WRONLY | O_APPEND | O_CLOEXEC), STDERR_FILENO);
 		assert_int_equal(holder_store_hand_over(&m->store, m->socket), 0);
 		unsetenv(NOTIFY_HOLDER_ENV);
 		setenv("NOTIFY_SOCKET", m->notify, 1);
 		setenv("WATCHDOG_USEC", "200000", 1);
+		snprintf(pid, sizeof(pid), "%d",
+			 (int)(meant == THIS_ONE ? getpid() : getppid()));
+		setenv("SYSTEMD_EXEC_PID", pid, 1);
+		if (meant == NOBODY_SAID)
+			unsetenv("SYSTEMD_EXEC_PID");
 		front_exec(g);
 	}
 }
@@ -103,15 +109,8 @@ static struct guest *guest_without_daemon(void)
 	struct guest *g = guest_new();
 
 	end(g, SIGTERM);
+	assert_int_equal(truncate(g->log, 0), 0);
 	return g;
-}
-
-static void expect_service(struct guest *g)
-{
-	uint32_t port;
-	int fd = join_in(g, 5000, &port);
-
-	part(g, fd, 5000, port);
 }
 
 static void restarts_and_kills_go_unnoticed(void **state)
@@ -139,15 +138,16 @@ static void restarts_and_kills_go_unnoticed(void **state)
 	m.listeners[2] = make_unix(control, SOCK_STREAM);
 	assert_int_equal(listen(m.listeners[2], 16), 0);
 	add(&m, "control", m.listeners[2]);
-	start(g, &m);
+	start(g, &m, THIS_ONE);
 	wait_ready(&m);
+	assert_true(log_has(g, "the service manager holds the place"));
 	guest_start(g);
 	for (int i = 0; i < 6; i++) {
 		fd = join_in(g, 5000, &port);
 		/* `systemctl restart` sends SIGTERM; what is sent is heard first. */
 		end(g, i % 2 ? SIGTERM : SIGKILL);
 		hear(&m);
-		start(g, &m);
+		start(g, &m, i % 3 ? THIS_ONE : NOBODY_SAID);
 		host_expect_closed(fd);
 		close(fd);
 		guest_expect(g, PACKET_RST, 5000, port);
@@ -194,7 +194,7 @@ static void what_is_no_state_is_not_believed(void **state)
 	g->control[0] = 0;
 	add(&m, "control", memfd);
 	g->front = pair[1];
-	start(g, &m);
+	start(g, &m, THIS_ONE);
 	wait_ready(&m);
 	assert_true(log_has(g, "what was stored is no state"));
 	assert_true(log_has(g, "\"control\" is no Unix socket that listens"));
@@ -211,10 +211,42 @@ static void what_is_no_state_is_not_believed(void **state)
 	guest_free(g);
 }
 
+/* The environment of a service, whose process is not this one but its parent. */
+static void a_manager_of_another_process_holds_nothing(void **state)
+{
+	struct guest *g = guest_without_daemon();
+	struct manager m = {.ready = false};
+	uint32_t port;
+	int fd;
+
+	(void)state;
+	alarm(PATIENCE * 3 / 1000);
+	snprintf(m.notify, sizeof(m.notify), "%s/notify", g->dir);
+	m.socket = make_unix(m.notify, SOCK_DGRAM);
+	start(g, &m, ANOTHER);
+	wait_until(log_has(g, "ready"));
+	assert_true(log_has(g, "this process holds the place"));
+	guest_start(g);
+	for (int i = 0; i < 3; i++) {
+		fd = join_in(g, 5000, &port);
+		kill_worker(g);
+		host_expect_closed(fd);
+		close(fd);
+		guest_expect(g, PACKET_RST, 5000, port);
+		expect_service(g);
+	}
+	hear(&m);
+	assert_false(m.ready);
+	assert_int_equal(m.store.count, 0);
+	close(m.socket);
+	guest_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(restarts_and_kills_go_unnoticed),
+		cmocka_unit_test(a_manager_of_another_process_holds_nothing),
 		cmocka_unit_test(what_is_no_state_is_not_believed),
 	};
 
