@@ -161,7 +161,7 @@ check-interop:
 
 # These start the program itself.
 $(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store \
-	sandbox): $(O)/vsockd
+	sandbox service): $(O)/vsockd
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c
