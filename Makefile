@@ -168,7 +168,8 @@ check-interop:
 	$(Q)O=$(O) tests/interop/run
 
 # These start the program itself.
-$(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store): $(O)/vsockd
+$(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store \
+	sandbox service): $(O)/vsockd
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c

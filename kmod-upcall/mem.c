@@ -108,7 +108,7 @@ static void limit_work(struct work_struct *work)
 static int offline_block(struct memory_block *block, void *data)
 {
 	struct walk *walk = data;
-	bool movable = block->zone && zone_idx(block->zone) == ZONE_MOVABLE;
+	bool fixed = !block->zone || zone_idx(block->zone) != ZONE_MOVABLE;
 	int ret;
 
 	cancel_delayed_work(&walk->limit);
@@ -121,7 +121,7 @@ static int offline_block(struct memory_block *block, void *data)
 	/* 1: it is offline already, and stays so if the others come back. */
 	if (ret == 0) {
 		set_bit(index_of(block, walk), walk->taken);
-		if (!movable)
+		if (fixed)
 			set_bit(index_of(block, walk), walk->fixed);
 		walk->blocks++;
 	}

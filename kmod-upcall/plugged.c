@@ -176,9 +176,7 @@ void plugged_keep(const struct upcall_list_entry *entries, u32 count,
 {
 	struct report later;
 
-	report_init(&later);
-	later.type = report->type;
-	later.request = report->request;
+	report_init_later(&later, report);
 	if (plugged_add(entries, count, &later))
 		pr_warn_ratelimited("request %llu: what it could not take back is not "
 				    "listed: %s\n",

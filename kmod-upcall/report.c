@@ -13,6 +13,13 @@ void report_init(struct report *report)
 	INIT_LIST_HEAD(&report->gone);
 }
 
+void report_init_later(struct report *later, const struct report *failed)
+{
+	report_init(later);
+	later->type = failed->type;
+	later->request = failed->request;
+}
+
 int report_fail(struct report *report, u32 failed, int err, const char *fmt, ...)
 {
 	va_list args;

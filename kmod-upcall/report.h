@@ -27,6 +27,12 @@ struct report {
 void report_init(struct report *report);
 
 /*
+ * A report for what is still to be done for a request that has failed: what goes wrong
+ * with it does not take the place of why.
+ */
+void report_init_later(struct report *later, const struct report *failed);
+
+/*
  * Notes that entry `failed` (or REPORT_NO_ENTRY) failed, and why. Returns err,
  * so that the caller can return it in turn.
  */

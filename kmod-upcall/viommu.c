@@ -244,9 +244,7 @@ static void take_back(const struct request *request, struct platform_device *pde
 	};
 	struct report later;
 
-	report_init(&later);
-	later.type = report->type; /* of the record */
-	later.request = report->request;
+	report_init_later(&later, report);
 	if (viommu_endpoint_take_out(&again, true, &later)) {
 		report->stuck++;
 		pr_warn("the virtio-iommu stays: %s\n", later.reason);

@@ -2,6 +2,7 @@
 #include "backlog.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,11 +10,14 @@
 #include "iov.h"
 #include "sandbox_calls.h"
 
-SANDBOX_CALLS("sendmsg", "getsockopt", "setsockopt");
+SANDBOX_CALLS("sendmsg", "getsockopt", "setsockopt", "poll", "ppoll");
 
 enum {
 	BACKLOG_MIN = 4096,
-	WIDE = 2 << 20, /* bytes of a socket's buffer, as the kernel counts them */
+	/* Bytes of a socket's buffer, as the kernel counts them: twice what it is told.
+	 */
+	WIDE = 2 << 20,
+	ORDINARY = 208 << 10,
 };
 
 void backlog_pool_share(struct backlog_pool *pool, struct backlog_pool *whole)
@@ -142,6 +146,22 @@ static ssize_t write_some(int fd, const struct iovec *iov, size_t count)
 	return errno == ECONNRESET ? -EPIPE : -errno;
 }
 
+static void set_wide(struct backlog *backlog, size_t size)
+{
+	for (struct backlog_pool *p = backlog->pool; p; p = p->whole)
+		p->wide += size - backlog->wide;
+	backlog->wide = size;
+}
+
+static bool is_unix(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       domain == AF_UNIX;
+}
+
 /* Whether one more socket may be wide. */
 static bool may_widen(const struct backlog_pool *pool)
 {
@@ -154,23 +174,43 @@ static bool may_widen(const struct backlog_pool *pool)
 /* False when that cannot be, or was done before. */
 static bool widen(struct backlog *backlog, int fd)
 {
-	int size = WIDE / 2; /* the kernel takes twice that, for its own part */
-	socklen_t len = sizeof(int);
-	int domain;
+	int size = WIDE / 2;
 
 	if (backlog->wide || !may_widen(backlog->pool))
 		return false;
 	/* TCP knows better how much it needs. */
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
-	    domain != AF_UNIX)
+	if (!is_unix(fd))
 		return false;
 	/* Beyond what the administrator allows to all, if we may. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
 		return false;
-	backlog->wide = true;
-	for (struct backlog_pool *p = backlog->pool; p; p = p->whole)
-		p->wide += WIDE;
+	set_wide(backlog, WIDE);
+	return true;
+}
+
+void backlog_raised(struct backlog *backlog, int fd)
+{
+	socklen_t len = sizeof(int);
+	int size;
+
+	if (is_unix(fd) && getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) == 0)
+		set_wide(backlog, (size_t)size);
+}
+
+bool backlog_narrow(struct backlog *backlog, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int size = ORDINARY / 2;
+
+	if (!backlog->wide)
+		return true;
+	/* There is room, in the kernel's eyes, while no more than a quarter is in use.
+	 */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (poll(&p, 1, 0) >= 0 && !(p.revents & POLLOUT))
+		return false;
+	set_wide(backlog, 0);
 	return true;
 }
 
@@ -218,7 +258,5 @@ void backlog_clear(struct backlog *backlog)
 void backlog_end(struct backlog *backlog)
 {
 	backlog_clear(backlog);
-	for (struct backlog_pool *p = backlog->pool; p && backlog->wide; p = p->whole)
-		p->wide -= WIDE;
-	backlog->wide = false;
+	set_wide(backlog, 0);
 }

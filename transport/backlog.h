@@ -17,7 +17,7 @@ struct backlog_pool {
 	struct backlog_pool *whole; /* that this one is a share of; NULL: of none */
 	size_t used, max;	    /* bytes of memory */
 	size_t held;		    /* bytes in it, of those that do not count apart */
-	size_t wide; /* bytes that widened sockets may hold, in the kernel */
+	size_t wide; /* bytes that sockets may hold that hold more than others */
 };
 
 /* A pool of at most half of the other one. */
@@ -29,9 +29,9 @@ struct backlog {
 	char *data;
 	size_t size; /* of data, a power of two */
 	size_t start;
-	size_t len; /* bytes held */
-	bool wide;  /* its socket holds more than others */
-	bool apart; /* what it holds is not the guest's or the host program's */
+	size_t len;  /* bytes held */
+	size_t wide; /* bytes that its socket may hold, if that is more than others */
+	bool apart;  /* what it holds is not the guest's or the host program's */
 };
 
 /*
@@ -61,6 +61,15 @@ void backlog_cut(struct backlog *backlog, size_t len);
 ssize_t backlog_send(struct backlog *backlog, int fd, const struct iovec *iov,
 		     size_t count, size_t len);
 ssize_t backlog_flush(struct backlog *backlog, int fd);
+
+/* Its socket was made to hold more than others, by somebody else. */
+void backlog_raised(struct backlog *backlog, int fd);
+
+/*
+ * Nothing more will be written. False when the socket holds more than it would if it
+ * were like others: that still counts, and epoll tells of room when there is a change.
+ */
+bool backlog_narrow(struct backlog *backlog, int fd);
 
 /* Drops everything. */
 void backlog_clear(struct backlog *backlog);

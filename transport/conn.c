@@ -24,6 +24,7 @@ static void close_socket(struct conn *conn)
 	if (conn->fd >= 0)
 		close(conn->fd);
 	conn->fd = -1;
+	conn->leaving = false;
 	conn->readable = false;
 	backlog_end(&conn->backlog);
 	messages_free(conn->messages);
@@ -38,6 +39,63 @@ void conn_die(struct conn *conn)
 	conn->state = CONN_DEAD;
 }
 
+/*
+ * The guest takes no more. What is on its way already is thrown away: as long as
+ * it fills the socket, a program that polls would wait to write for ever, and
+ * never learn that it cannot. To a Unix socket nothing can be added behind the
+ * shutdown; a TCP peer may go on, and is not listened to any further.
+ */
+static void refuse_bytes(struct conn *conn)
+{
+	char bytes[16384];
+	int rounds = REFUSED_ROUNDS;
+	ssize_t n;
+
+	conn->rd_shut = true;
+	conn->readable = false;
+	if (conn->messages)
+		backlog_clear(&conn->messages->rest);
+	shutdown(conn->fd, SHUT_RD);
+	do
+		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	while ((n > 0 || (n < 0 && errno == EINTR)) && --rounds);
+}
+
+/*
+ * Nothing more is written. As long as the kernel holds more for the program than it
+ * would of any connection that was closed, the socket stays and counts; the program
+ * finds the end behind that, as it would.
+ */
+static void let_go(struct conn *conn)
+{
+	if (conn->fd < 0 || backlog_narrow(&conn->backlog, conn->fd)) {
+		close_socket(conn);
+		return;
+	}
+	if (conn->leaving)
+		return;
+	conn->leaving = true;
+	refuse_bytes(conn);
+	shutdown(conn->fd, SHUT_WR);
+	conn->credit.fwd_cnt = conn->credit.rx_cnt;
+	conn->credit.kept = 0;
+	backlog_clear(&conn->backlog);
+	messages_free(conn->messages);
+	conn->messages = NULL;
+}
+
+void conn_over(struct conn *conn)
+{
+	let_go(conn);
+	if (conn->fd < 0) {
+		conn_die(conn);
+		return;
+	}
+	conn->want = 0;
+	conn->deadline = 0;
+	conn->state = CONN_LINGER;
+}
+
 /* Over for the host program; the guest will be told. */
 static void end(struct conn *conn)
 {
@@ -45,7 +103,7 @@ static void end(struct conn *conn)
 		conn_die(conn);
 		return;
 	}
-	close_socket(conn);
+	let_go(conn);
 	conn->want = CONN_WANT(PACKET_RST);
 	conn->deadline = 0;
 	conn->state = CONN_ENDING;
@@ -95,28 +153,6 @@ static void lose_reader(struct conn *conn)
 		messages_clear(conn->messages);
 	conn->hangup = true;
 	tell_shutdown(conn, PACKET_SHUT_RCV);
-}
-
-/*
- * The guest takes no more. What is on its way already is thrown away: as long as
- * it fills the socket, a program that polls would wait to write for ever, and
- * never learn that it cannot. To a Unix socket nothing can be added behind the
- * shutdown; a TCP peer may go on, and is not listened to any further.
- */
-static void refuse_bytes(struct conn *conn)
-{
-	char bytes[16384];
-	int rounds = REFUSED_ROUNDS;
-	ssize_t n;
-
-	conn->rd_shut = true;
-	conn->readable = false;
-	if (conn->messages)
-		backlog_clear(&conn->messages->rest);
-	shutdown(conn->fd, SHUT_RD);
-	do
-		n = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	while ((n > 0 || (n < 0 && errno == EINTR)) && --rounds);
 }
 
 /*
@@ -226,7 +262,7 @@ void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now)
 		check_requester(conn);
 	flush_backlog(conn);
 	if (conn->state == CONN_LINGER && !conn_owes(conn))
-		conn_die(conn);
+		conn_over(conn);
 	note_credit(conn);
 	settle(conn, now);
 }
@@ -243,7 +279,7 @@ static void on_rst(struct conn *conn)
 		count_reset(conn, RESET_GUEST);
 	conn_cut_message(conn);
 	if (conn->state != CONN_OPEN || !conn_owes(conn)) {
-		conn_die(conn);
+		conn_over(conn);
 		return;
 	}
 	refuse_bytes(conn);
@@ -331,7 +367,7 @@ void conn_on_packet(struct conn *conn, const struct packet *packet,
 	/* What comes behind the end needs no answer: the RST is on its way. */
 	if (conn->state == CONN_ENDING) {
 		if (packet->op == PACKET_RST)
-			conn_die(conn);
+			conn_over(conn);
 		return;
 	}
 	hear(conn, packet);

@@ -30,7 +30,7 @@ enum conn_state {
 	CONN_GREETING,	/* a sibling's side has yet to answer our CONNECT line */
 	CONN_OPEN,
 	CONN_ENDING, /* over; the guest has yet to be sent the RST */
-	CONN_LINGER, /* the guest is done; the socket has yet to take the rest */
+	CONN_LINGER, /* the guest is done; the program has yet to read the rest */
 	CONN_DEAD,
 };
 
@@ -103,6 +103,7 @@ struct conn {
 	bool rd_shut;	    /* the socket was told that no more is wanted */
 	bool asked;	    /* a CREDIT_REQUEST has not been answered */
 	bool closing;	    /* the guest has a while to send its RST */
+	bool leaving;	    /* the socket is kept for what it holds, see CONN_LINGER */
 	bool stalled;	    /* it was counted that bytes wait for the guest's credit */
 	uint8_t batch;	    /* chains that the next read is worth */
 	uint8_t guest_shut; /* PACKET_SHUT_* that the guest has said */
@@ -120,6 +121,8 @@ struct conn {
 
 /* Lets go of what the connection holds, as hard as that is for the other sides. */
 void conn_die(struct conn *conn);
+/* The guest is done with it: it is dead, or lingers. */
+void conn_over(struct conn *conn);
 
 /* epoll has something to say about the socket. */
 void conn_on_socket(struct conn *conn, uint32_t events, uint64_t now);

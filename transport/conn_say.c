@@ -47,7 +47,7 @@ bool conn_owes(const struct conn *conn)
 
 bool conn_wants_room(const struct conn *conn)
 {
-	return conn->state == CONN_DIALLING || conn_owes(conn);
+	return conn->state == CONN_DIALLING || conn_owes(conn) || conn->leaving;
 }
 
 void conn_packet(struct conn *conn, enum packet_op op, uint32_t len,
@@ -74,7 +74,7 @@ bool conn_next_packet(struct conn *conn, struct packet *packet)
 		if (order[i] == PACKET_SHUTDOWN)
 			packet->flags = conn->host_shut;
 		if (order[i] == PACKET_RST)
-			conn_die(conn);
+			conn_over(conn);
 		return true;
 	}
 	return false;

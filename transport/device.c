@@ -402,7 +402,7 @@ bool device_watch(struct device *dev, struct conn *conn)
 	int ret;
 
 	if (conn->messages)
-		messages_prepare(conn->fd, conn->credit.buf_alloc);
+		messages_prepare(&conn->backlog, conn->fd, conn->credit.buf_alloc);
 	conn->out_watched = conn_wants_room(conn);
 	ret = loop_add(dev->loop, conn->fd, socket_events(conn), LOOP_CONN, conn->id);
 	if (ret < 0)

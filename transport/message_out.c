@@ -105,10 +105,12 @@ static enum to_guest_outcome send_rest(struct device *dev, struct conn *conn)
 	struct batch batch = {.chains = 0};
 	enum to_guest_outcome outcome = gather(dev, conn, CHAINS_MAX, &batch);
 	struct iovec held[2];
-	size_t len = batch.bytes < rest->len ? batch.bytes : rest->len, at = 0, n;
+	size_t len, at = 0, n;
 
+	/* With a ring that broke the connection is gone. */
 	if (outcome != TO_GUEST_SENT)
 		return outcome;
+	len = batch.bytes < rest->len ? batch.bytes : rest->len;
 	n = backlog_peek(rest, held);
 	for (size_t i = 0; i < batch.payload_pieces && at < len; i++) {
 		struct iovec *to = &dev->payload[i];

@@ -44,7 +44,7 @@ void messages_free(struct messages *messages)
 	free(messages);
 }
 
-void messages_prepare(int fd, uint32_t longest)
+void messages_prepare(struct backlog *bytes, int fd, uint32_t longest)
 {
 	int size = (int)longest, on = 1, now = 0;
 	socklen_t len = sizeof(now);
@@ -54,6 +54,7 @@ void messages_prepare(int fd, uint32_t longest)
 	    now / 2 < size + SNDBUF_OVERHEAD) {
 		size += SNDBUF_OVERHEAD;
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		backlog_raised(bytes, fd);
 	}
 	/* An empty message then comes with its sender, and the end with nobody. */
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));

@@ -35,8 +35,11 @@ struct messages {
 struct messages *messages_new(struct backlog_pool *pool);
 void messages_free(struct messages *messages);
 
-/* Readies a socket that is to carry messages of up to that many bytes. */
-void messages_prepare(int fd, uint32_t longest);
+/*
+ * Readies a socket that is to carry messages of up to that many bytes, and to take them
+ * out of the backlog.
+ */
+void messages_prepare(struct backlog *bytes, int fd, uint32_t longest);
 
 /*
  * Takes a packet's len bytes, which end a message (PACKET_EOM in flags) or do not.

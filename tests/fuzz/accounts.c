@@ -35,6 +35,7 @@ static void add(struct backlog_pool *sum, const struct conn *conn)
 {
 	sum->used += conn->backlog.size;
 	sum->held += conn->backlog.len;
+	sum->wide += conn->backlog.wide;
 	if (!conn->messages)
 		return;
 	sum->used += conn->messages->rest.size + conn->messages->lengths.size;
@@ -44,7 +45,7 @@ static void add(struct backlog_pool *sum, const struct conn *conn)
 static void check_pool(const struct backlog_pool *pool, const struct backlog_pool *sum)
 {
 	CHECK(sum->used == pool->used && sum->held == pool->held);
-	CHECK(sum->used <= pool->max);
+	CHECK(sum->used <= pool->max && sum->wide == pool->wide);
 }
 
 void accounts_check(struct device *dev)

@@ -236,6 +236,8 @@ static inline struct guest *guest_new_with(struct vsockd_options options)
 	strcpy(g->dir, "/tmp/vsockd-test-XXXXXX");
 	assert_non_null(mkdtemp(g->dir));
 	assert_int_equal(front_uid ? chown(g->dir, front_uid, front_uid) : 0, 0);
+	if (options.user.name)
+		assert_int_equal(chown(g->dir, options.user.uid, options.user.gid), 0);
 	snprintf(g->vhost_user, sizeof(g->vhost_user), "%s/vu", g->dir);
 	snprintf(g->uds, sizeof(g->uds), "%s/v", g->dir);
 	snprintf(g->control, sizeof(g->control), "%s/c", g->dir);

@@ -278,6 +278,82 @@ static void a_guest_that_is_gone_leaves_its_bytes_to_the_reader(void **state)
 	assert_int_equal(conn->want, 0);
 }
 
+/* However it ends: more than an ordinary socket's worth is not forgotten. */
+static void a_socket_that_holds_much_counts_until_it_was_read(void **state)
+{
+	enum {
+		LEAVES,
+		CLOSES,
+		BREAKS_A_RULE,
+		WAYS
+	};
+	static char text[32769], buf[65536];
+
+	(void)state;
+	table.common.buffers.max = 64 << 20;
+	memset(text, 'x', sizeof(text) - 1);
+	for (int way = LEAVES; way < WAYS; way++) {
+		struct conn *conn = opened();
+		size_t sent = 0, received = 0;
+		ssize_t n;
+
+		for (; !conn->backlog.wide; sent += strlen(text))
+			from_guest(conn, PACKET_RW, 0, text);
+		assert_int_equal(conn->backlog.len, 0);
+		while (conn->want && conn_next_packet(conn, &(struct packet){0}))
+			;
+		if (way == LEAVES)
+			from_guest(conn, PACKET_RST, 0, "");
+		else if (way == CLOSES)
+			from_guest(conn, PACKET_SHUTDOWN, PACKET_SHUT_BOTH, "");
+		else
+			from_guest(conn, PACKET_RESPONSE, 0, "");
+		/* The guest does not have to wait. */
+		if (way != LEAVES)
+			only(conn, PACKET_RST);
+		assert_int_equal(conn->state, CONN_LINGER);
+		assert_int_equal(conn->want, 0);
+		assert_true(conn_wants_room(conn));
+		assert_true(table.common.buffers.wide > 0);
+		while (received < sent / 2) {
+			n = recv(host, buf, sizeof(buf), 0);
+			assert_true(n > 0);
+			received += n;
+		}
+		conn_on_socket(conn, EPOLLOUT, START);
+		assert_int_equal(conn->state, CONN_LINGER);
+		while ((n = recv(host, buf, sizeof(buf), 0)) > 0)
+			received += n;
+		/* All, and then the end. */
+		assert_int_equal(n, 0);
+		assert_int_equal(received, sent);
+		conn_on_socket(conn, EPOLLOUT, START);
+		assert_int_equal(conn->state, CONN_DEAD);
+		assert_int_equal(table.common.buffers.wide, 0);
+		conn_table_remove(&table, conn);
+		close(host);
+	}
+	host = -1;
+}
+
+static void a_program_that_closes_ends_the_wait_for_it(void **state)
+{
+	static char text[32769];
+	struct conn *conn = opened();
+
+	(void)state;
+	table.common.buffers.max = 64 << 20;
+	memset(text, 'x', sizeof(text) - 1);
+	while (!conn->backlog.wide)
+		from_guest(conn, PACKET_RW, 0, text);
+	from_guest(conn, PACKET_RST, 0, "");
+	assert_int_equal(conn->state, CONN_LINGER);
+	close(host);
+	host = -1;
+	conn_on_socket(conn, EPOLLOUT | EPOLLHUP, START);
+	assert_int_equal(conn->state, CONN_DEAD);
+}
+
 static void what_the_guest_may_not_do_resets(void **state)
 {
 	static const struct {
@@ -492,7 +568,7 @@ static void a_share_of_a_pool_leaves_the_other_half(void **state)
 		while (!wide[i].len)
 			assert_true(backlog_send(&wide[i], pair[i][0], &some, 1,
 						 some.iov_len) >= 0);
-		assert_int_equal(wide[i].wide, i != 2);
+		assert_int_equal(wide[i].wide, i == 2 ? 0 : WIDE);
 	}
 	assert_int_equal(share.wide, 2 * WIDE);
 	assert_int_equal(whole.wide, 4 * WIDE);
@@ -502,6 +578,35 @@ static void a_share_of_a_pool_leaves_the_other_half(void **state)
 		close(pair[i][1]);
 	}
 	assert_int_equal(share.wide + whole.wide + share.used + whole.used, 0);
+}
+
+/* A message has to fit whole, so it is not refused; but it counts. */
+static void a_socket_that_was_raised_for_messages_counts(void **state)
+{
+	struct backlog_pool whole = {.max = 1 << 20}, share;
+	struct backlog bytes = {.pool = &share};
+	int pair[2], tcp = socket(AF_INET, SOCK_STREAM, 0), size = 0;
+	socklen_t len = sizeof(size);
+
+	(void)state;
+	backlog_pool_share(&share, &whole);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+	messages_prepare(&bytes, pair[0], 4096);
+	assert_int_equal(whole.wide, 0);
+	messages_prepare(&bytes, pair[0], 200 * 1024);
+	assert_int_equal(getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, &len), 0);
+	assert_int_equal(share.wide, size);
+	assert_int_equal(whole.wide, size);
+	/* The one that takes its place, after a try that failed. */
+	messages_prepare(&bytes, pair[1], 200 * 1024);
+	assert_int_equal(whole.wide, size);
+	assert_true(backlog_narrow(&bytes, pair[1]));
+	assert_int_equal(share.wide + whole.wide, 0);
+	messages_prepare(&bytes, tcp, 64 << 20);
+	assert_int_equal(whole.wide, 0);
+	close(pair[0]);
+	close(pair[1]);
+	close(tcp);
 }
 
 int main(void)
@@ -517,6 +622,8 @@ int main(void)
 		t(shutdown_bits_of_two_packets_add_up),
 		t(a_close_with_bytes_left_waits_for_the_reader),
 		t(a_guest_that_is_gone_leaves_its_bytes_to_the_reader),
+		t(a_socket_that_holds_much_counts_until_it_was_read),
+		t(a_program_that_closes_ends_the_wait_for_it),
 		t(what_the_guest_may_not_do_resets),
 		t(an_rst_from_the_guest_cancels_ours),
 		t(a_silent_guest_without_room_is_asked),
@@ -526,6 +633,7 @@ int main(void)
 		t(connections_are_found_by_both_ports),
 		t(the_backlog_keeps_bytes_in_order_within_its_bound),
 		t(a_share_of_a_pool_leaves_the_other_half),
+		t(a_socket_that_was_raised_for_messages_counts),
 	};
 
 	return cmocka_run_group_tests_name("connection", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Half-closes and closes of both sides, and what is on its way then. */
+#include "fake_control.h"
 #include "fake_flow.h"
 
 static void the_guest_can_half_close(void **state)
@@ -149,6 +150,42 @@ static void a_host_program_that_closes_unread_is_no_harm(void **state)
 		assert_int_equal(packet.op, PACKET_RST);
 }
 
+/* The guest is rid of it at once, the daemon when the program has read it. */
+static void what_a_socket_holds_is_waited_for(void **state)
+{
+	const uint64_t total = 288 * 1024;
+	struct guest *g = *state;
+
+	for (int way = 0; way < 2; way++) {
+		struct flow f = flow_of(5000, 0);
+		int fd = join_in(g, 5000, &f.host_port);
+		unsigned int files = open_files(g->pid);
+		struct packet last = guest_packet(way ? PACKET_SHUTDOWN : PACKET_RST,
+						  5000, f.host_port, 0);
+
+		while (f.sent < total) {
+			flow_send(g, &f, 32768, 2);
+			flow_receive(g, &f);
+		}
+		/* The daemon is not done with the turn before it answers here. */
+		front_get_u64(g, VHOST_USER_GET_FEATURES);
+		flow_receive(g, &f);
+		last.flags = way ? PACKET_SHUT_BOTH : 0;
+		guest_send(g, &last, NULL);
+		if (way)
+			guest_expect(g, PACKET_RST, 5000, f.host_port);
+		guest_expect_nothing(g);
+		assert_non_null(
+			strstr(control_ask(g->control, "list\n"), "\nstream linger "));
+		while (f.host_received < f.sent)
+			host_read_some(fd, &f);
+		host_expect_eof(fd);
+		wait_until(control_stat(g, "connections") == 0);
+		wait_until(open_files(g->pid) < files);
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +193,7 @@ int main(void)
 		test_guest(a_half_close_waits_for_what_was_sent_before),
 		test_guest(the_host_program_can_half_close),
 		test_guest(a_guest_that_closes_still_delivers_what_it_sent),
+		test_guest(what_a_socket_holds_is_waited_for),
 		test_guest(a_guest_that_reads_no_more_stops_the_host_program),
 		test_guest(data_behind_its_own_shutdown_resets),
 		test_guest(a_host_program_that_closes_unread_is_no_harm),

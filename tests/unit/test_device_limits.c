@@ -204,12 +204,16 @@ static void beyond_the_buffer_total_a_connection_is_reset(void **state)
 	guest_free(g);
 }
 
-/* Bytes wait in the ring, or in the socket, and arrive. */
+/*
+ * Bytes wait in the ring, or in the socket, and arrive, no sooner than they may: a
+ * burst at once, and what was begun before that was used up.
+ */
 static void beyond_the_rate_bytes_wait_and_none_is_lost(void **state)
 {
 	struct limits limits = LIMITS_DEFAULT;
 	struct flow f = flow_of(5000, 0);
-	const uint64_t total = 1 << 20;
+	const uint64_t total = 1 << 20, packet = 32768;
+	uint64_t began, to_host = 0, to_guest = 0, most_at_once;
 	struct guest *g;
 	int fd;
 
@@ -217,19 +221,29 @@ static void beyond_the_rate_bytes_wait_and_none_is_lost(void **state)
 	limits.rate = 2 << 20;
 	g = limited(&limits);
 	fd = join_in(g, 5000, &f.host_port);
-	while (f.host_received < total || f.received < total) {
-		uint32_t len = 32768;
+	began = now_ms();
+	while (!to_host || !to_guest) {
+		uint64_t len = total - f.sent < packet ? total - f.sent : packet;
 
 		host_write_some(fd, &f, total);
 		flow_receive(g, &f);
-		if (len > total - f.sent)
-			len = (uint32_t)(total - f.sent);
 		if (len)
-			flow_send(g, &f, len, 2);
+			flow_send(g, &f, (uint32_t)len, 2);
 		host_read_some(fd, &f);
+		if (!to_host && f.host_received == total)
+			to_host = now_ms() - began;
+		if (!to_guest && f.received == total)
+			to_guest = now_ms() - began;
 	}
 	assert_true(log_has(g, "bytes from the guest wait"));
 	assert_true(log_has(g, "bytes to the guest wait"));
+	print_message("to the host in %llu ms, to the guest in %llu ms\n",
+		      (unsigned long long)to_host, (unsigned long long)to_guest);
+	most_at_once = limits.rate / 10 + packet;
+	assert_true(to_host + 3 >= (total - most_at_once) * 1000 / limits.rate);
+	/* One read fills all buffers that there are. */
+	most_at_once = limits.rate / 10 + (uint64_t)g->rx_slots * g->rx_size;
+	assert_true(to_guest + 3 >= (total - most_at_once) * 1000 / limits.rate);
 	close(fd);
 	guest_free(g);
 }

@@ -405,22 +405,37 @@ static int claim(struct siblings *s, const char *line)
 	return fd;
 }
 
-/* Users that a user namespace does not know all look like nobody. */
-static void nobodys_guest_is_not_believed(void **state)
+/* A sibling whose daemon another user runs, who may write to the directory. */
+static struct guest *sibling_of(struct siblings *s, uid_t uid)
 {
-	struct siblings *s = *state;
 	struct guest *other;
-	char path[100];
 
 	if (geteuid() != 0)
 		skip(); /* nobody else can become somebody else */
 	assert_int_equal(chmod(s->dir, 0777), 0);
-	front_uid = NOBODY;
+	front_uid = uid;
 	other = sibling(s, CID_B);
 	front_uid = 0;
 	guest_start(other);
+	return other;
+}
+
+/* The other user is let in. */
+static void open_to_all(const struct siblings *s)
+{
+	char path[100];
+
 	peer_path(s, CID_A, path);
 	assert_int_equal(chmod(path, 0666), 0);
+}
+
+/* Users that a user namespace does not know all look like nobody. */
+static void nobodys_guest_is_not_believed(void **state)
+{
+	struct siblings *s = *state;
+	struct guest *other = sibling_of(s, NOBODY);
+
+	open_to_all(s);
 	say(other, CID_A, PACKET_REQUEST, 1234, 7000, "");
 	hear(other, CID_A, PACKET_RST, 1234, 7000);
 	assert_true(log_has(s->a, "nobody's sockets are anybody's"));
@@ -621,28 +636,19 @@ static void cids_that_are_no_siblings_are_refused(void **state)
 	}
 }
 
-/* Modes and owners decide: a daemon of another user, who may write to the directory. */
+/* Modes and owners decide. */
 static void permissions_decide_who_may_connect(void **state)
 {
 	struct siblings *s = *state;
-	struct guest *other;
-	char path[100];
+	struct guest *other = sibling_of(s, SOMEBODY);
 	int fd;
 
-	if (geteuid() != 0)
-		skip(); /* nobody else can become somebody else */
-	assert_int_equal(chmod(s->dir, 0777), 0);
-	front_uid = SOMEBODY;
-	other = sibling(s, CID_B);
-	front_uid = 0;
-	guest_start(other);
 	say(other, CID_A, PACKET_REQUEST, 1234, 7000, "");
 	hear(other, CID_A, PACKET_RST, 1234, 7000);
 	assert_true(log_has(other, "Permission denied"));
 	guest_expect_nothing(s->a);
 
-	peer_path(s, CID_A, path);
-	assert_int_equal(chmod(path, 0666), 0);
+	open_to_all(s);
 	say(other, CID_A, PACKET_REQUEST, 1234, 7000, "");
 	hear(s->a, CID_B, PACKET_REQUEST, 7000, 1234);
 	say(s->a, CID_B, PACKET_RESPONSE, 7000, 1234, "");

@@ -199,6 +199,34 @@ static void a_message_waits_where_the_ring_has_few_buffers(void **state)
 	close(fd);
 }
 
+/* The rest of the message is given up with its connection, once. */
+static void a_ring_that_breaks_within_a_message_ends_it(void **state)
+{
+	static char message[20000];
+	struct guest *g = *state;
+	uint32_t port;
+	int fd;
+
+	g->rx_slots = 2;
+	start_with(g, SEQPACKET);
+	fd = seq_join_in(g, &port);
+	assert_int_equal(send(fd, message, sizeof(message), 0), sizeof(message));
+	wait_until(fake_unseen(g, 0) == 2);
+	/* One is for what the device has to say besides. */
+	guest_put_rx(g, 0);
+	g->ring[0].desc[1].addr = 1ULL << 60;
+	fake_put(g, 0, 1);
+	fake_publish(g, 0);
+	host_expect_closed(fd);
+	close(fd);
+	wait_until(log_has(g, "broke its receive ring"));
+	/* Its driver starts again, and the daemon is of use. */
+	guest_stop_ring(g, 0);
+	guest_stop_ring(g, 1);
+	guest_start(g);
+	close(seq_join_in(g, &port));
+}
+
 static void empty_messages_are_messages_and_the_end_is_none(void **state)
 {
 	struct guest *g = *state;
@@ -557,6 +585,7 @@ int main(void)
 		t(packets_of_the_guest_make_one_message),
 		t(a_message_of_the_host_ends_with_its_last_packet),
 		test_daemon(a_message_waits_where_the_ring_has_few_buffers),
+		test_daemon(a_ring_that_breaks_within_a_message_ends_it),
 		t(empty_messages_are_messages_and_the_end_is_none),
 		t(a_half_close_comes_behind_the_messages),
 		t(messages_wait_for_a_host_program_that_does_not_read),

@@ -103,8 +103,8 @@ run_block() {
 	program=$(sed -n 's/^ExecStart=//p' "$unit")
 	"$BATS_TEST_TMPDIR/dest$program" --version
 	if command -v systemd-analyze; then
-		sed "s,^ExecStart=.*,ExecStart=$BATS_TEST_TMPDIR/dest$program," "$unit" >vmctl-agent.service
-		systemd-analyze verify --man=no ./vmctl-agent.service
+		sed "s,^ExecStart=.*,ExecStart=$BATS_TEST_TMPDIR/dest$program," "$unit" >"$BATS_TEST_TMPDIR/${unit##*/}"
+		systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/${unit##*/}"
 	fi
 }
 

@@ -256,6 +256,26 @@ make_two() { # make_two PORT PORT BUS BUS
 	eventually not_in_qemu b
 }
 
+@test "a device that QEMU keeps and that does not start again can be plugged anew" {
+	needs_module
+	qmp device_add '{"driver": "virtio-rng-pci", "id": "a", "bus": "rp1"}'
+	add "$BUS1" 0
+	qmp device_del '{"id": "a"}'
+	# No device here is like that: the module says that it is.
+	variant 's/int ret = qemu_pci_eject(asked, PCI_SLOT(target->devfn));/int ret = -EIO;/
+		s/if (pci_target_scan(&target) && !start(&target, &later)) {/if (pci_target_scan(\&target) \&\& start(\&target, \&later)) {/' pci.c
+	run eject "$BUS1" 0
+	expect_match '^ret=EIO .*rolled_back=0 stuck=1 .*did not eject' "$output"
+	guest "! test -e /sys/bus/pci/devices/$(address "$BUS1")"
+	expect '' "$(list)"
+	run add "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	guest 'rmmod upcall && modprobe upcall'
+	run eject "$BUS1" 0
+	expect_match '^ret=0 ' "$output"
+	eventually not_in_qemu a
+}
+
 @test "a disk that is mounted and written goes without an oops" {
 	guest 'modprobe virtio_blk; modprobe ext4; true'
 	make_disk d0 rp1
