@@ -95,4 +95,16 @@ static inline int stop_front(void **state)
 	return stop_agent(state);
 }
 
+/* The other end of start_front(): the agent was killed. */
+static inline int bury_front(void **state)
+{
+	struct fixture *f = *state;
+
+	close_front();
+	waitpid(f->pid, NULL, 0);
+	remove_tree(f->dir);
+	free(f);
+	return 0;
+}
+
 #endif

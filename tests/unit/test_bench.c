@@ -209,7 +209,7 @@ static void json_has_all_of_it(void **state)
 
 static void sizes_need_not_be_round(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	struct output o = BENCH("vm1", "--count", "1", "--size", "1");
 
 	assert_int_equal(o.code, 0);
@@ -225,7 +225,7 @@ static void sizes_need_not_be_round(void **state)
 	assert_int_equal(o.code, 0);
 	assert_memory_equal(o.out, "vm1: 5 round trips", 18);
 	assert_non_null(strstr(o.out, "\nvm1: to the guest "));
-	wait_until(count_fds(front->agent) == IDLE_FDS);
+	wait_until(count_fds(f) == IDLE_FDS);
 }
 
 static void options_have_limits(void **state)
@@ -252,7 +252,7 @@ static void options_have_limits(void **state)
 /* What flows all the time is held to it too. */
 static void the_timeout_is_for_all_of_it(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	struct output o = BENCH("vm1", "--count", "1", "--size", "1T", "--timeout", "2",
 				"--json");
 	json_t *r = take_json(&o);
@@ -263,7 +263,7 @@ static void the_timeout_is_for_all_of_it(void **state)
 	assert_int_equal(number(json_object_get(r, "round_trips"), "count"), 1);
 	assert_null(json_object_get(r, "from_guest"));
 	json_decref(r);
-	wait_until(count_fds(front->agent) == IDLE_FDS);
+	wait_until(count_fds(f) == IDLE_FDS);
 	o = BENCH("vm1", "--count", "1000000", "--timeout", "1");
 	check_failure(&o, 11, "round_trips: --timeout of 1 s passed");
 }
@@ -333,7 +333,7 @@ static pid_t begin(char **argv, int *out)
 
 static void a_connection_that_breaks_ends_it(void **state)
 {
-	struct front *front = *state;
+	struct fixture *f = *state;
 	char text[1024] = "";
 	size_t used = 0;
 	int out, status;
@@ -348,7 +348,7 @@ static void a_connection_that_breaks_ends_it(void **state)
 		used += (size_t)n;
 		text[used] = '\0';
 	}
-	kill(front->agent->pid, SIGKILL);
+	kill(f->pid, SIGKILL);
 	while ((n = read(out, text + used, sizeof(text) - 1 - used)) > 0)
 		used += (size_t)n;
 	text[used] = '\0';
@@ -357,20 +357,6 @@ static void a_connection_that_breaks_ends_it(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 15);
 	assert_non_null(strstr(text, "vm1: to_guest: the connection broke"));
-}
-
-/* Its agent was killed. */
-static int bury(void **state)
-{
-	struct front *front = *state;
-
-	kill(front->pid, SIGKILL);
-	waitpid(front->pid, NULL, 0);
-	waitpid(front->agent->pid, NULL, 0);
-	remove_tree(front->agent->dir);
-	free(front->agent);
-	free(front);
-	return 0;
 }
 
 /* What a terminal of 60 columns gets. */
@@ -447,7 +433,7 @@ int main(void)
 		test_with(empty_messages_without_end_are_held_to_the_timeout,
 			  start_empty),
 		cmocka_unit_test_setup_teardown(a_connection_that_breaks_ends_it,
-						start_true, bury),
+						start_true, bury_front),
 		test(a_terminal_gets_progress_and_blocks),
 	};
 

@@ -179,18 +179,6 @@ static void an_agent_that_is_killed_in_mid_call_is_said(void **state)
 	close(o.out);
 }
 
-/* Its agent was killed. */
-static int bury_front(void **state)
-{
-	struct fixture *f = *state;
-
-	close_front();
-	waitpid(f->pid, NULL, 0);
-	remove_tree(f->dir);
-	free(f);
-	return 0;
-}
-
 /* The user's terminal. */
 
 struct user {
