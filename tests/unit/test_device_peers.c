@@ -520,7 +520,7 @@ static void siblings_get_half_of_the_buffers(void **state)
 	peer_path(s, CID_B, path);
 	for (uint32_t i = 0; i < 4; i++) {
 		fd[i] = connect_unix(path);
-		snprintf(line, sizeof(line), "CONNECT 5000 FROM %u:%u\n", CID_FAKE, i);
+		snprintf(line, sizeof(line), "CONNECT 5000 FROM %d:%u\n", CID_FAKE, i);
 		host_send(fd[i], line);
 		hear(s->b, CID_FAKE, PACKET_REQUEST, 5000, i);
 		say(s->b, CID_FAKE, PACKET_RESPONSE, 5000, i, "");
