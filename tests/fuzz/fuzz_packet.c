@@ -403,21 +403,27 @@ static bool drain_guest(struct bench *t)
 	return some;
 }
 
+static bool drain_hosts(struct bench *t)
+{
+	bool more = false;
+
+	for (size_t i = 0; i < FLOWS; i++)
+		while (flow_host_reads(&t->flow[i], FLOW_BYTES_MAX))
+			more = true;
+	return more;
+}
+
 /* Both sides take what there is for them until nothing more comes. */
 static void drain(struct bench *t)
 {
 	for (bool more = true; more;) {
 		more = drain_guest(t);
-		for (size_t i = 0; i < FLOWS; i++) {
-			struct flow *f = &t->flow[i];
-
-			while (flow_host_reads(f, FLOW_BYTES_MAX))
-				more = true;
-		}
+		more |= drain_hosts(t);
 		/* Packets are lent to a guest that has not moved; rates have limits. */
 		for (int ms = 0; !more && ms < 20000; ms += 1000) {
 			machine_wait(&t->machine, 1000);
 			more = drain_guest(t);
+			more |= drain_hosts(t);
 		}
 	}
 }
