@@ -23,6 +23,7 @@ struct copy {
 	uint64_t files, directories, symlinks, skipped;
 	uint64_t bytes;	  /* that were sent or received */
 	uint64_t resumed; /* that were there already */
+	uint64_t listed;  /* memory that the guest's lists of names take now */
 
 	/* The file under way, for the progress line. */
 	const char *name;

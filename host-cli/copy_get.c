@@ -14,7 +14,15 @@
 #include "new_file.h"
 #include "prefix.h"
 
+/*
+ * What all directories on the way may have listed at a time, in bytes: more than a
+ * million names. Each takes so much, besides what came for it.
+ */
+#define LISTED_MAX (256u << 20)
+#define ENTRY_COST 200
+
 typedef Vmctl__Agent__V1__ReadFileResponse Response;
+typedef Vmctl__Agent__V1__ListDirectoryResponse Names;
 
 static enum status get(struct copy *c, const char *path, const Copy_stat *stat, int dir,
 		       const char *name, unsigned int depth);
@@ -219,9 +227,31 @@ static char *take_name(const ProtobufCBinaryData *bytes)
 
 /* What a directory of the guest has. One stream at a time: they are collected first. */
 struct entries {
-	Vmctl__Agent__V1__ListDirectoryResponse **message;
+	Names **message;
 	size_t n;
+	uint64_t bytes;
 };
+
+/* Takes the message over. */
+static int add_names(struct copy *c, struct entries *e, Names *names, struct error *err)
+{
+	Names **list = reallocarray(e->message, e->n + 1, sizeof(*list));
+	uint64_t bytes = protobuf_c_message_get_packed_size(&names->base) +
+			 names->n_entries * ENTRY_COST;
+
+	if (!list) {
+		message_free(names);
+		return error_set(err, -ENOMEM, "no memory");
+	}
+	e->message = list;
+	e->message[e->n++] = names;
+	e->bytes += bytes;
+	c->listed += bytes;
+	/* Else a guest could go on with them for ever. */
+	if (!names->n_entries)
+		return error_set(err, -EPROTO, "a message with nothing in it");
+	return c->listed > LISTED_MAX ? -E2BIG : 0;
+}
 
 static int list(struct copy *c, const char *path, struct entries *e, struct error *err)
 {
@@ -235,22 +265,14 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 	ret = guest_rpc_open(&c->rpc, &stream, "ListDirectory", &request.base,
 			     RPC_SERVER_SENDS, copy_deadline(c), err);
 	while (!ret) {
-		void *list;
-
 		ret = guest_rpc_next(
 			&stream, &vmctl__agent__v1__list_directory_response__descriptor,
 			copy_deadline(c), &message, err);
 		if (ret != 1)
 			break;
-		list = reallocarray(e->message, e->n + 1, sizeof(*e->message));
-		if (!list) {
-			message_free(message);
-			return error_set(err, -ENOMEM, "no memory");
-		}
-		e->message = list;
-		e->message[e->n++] = (Vmctl__Agent__V1__ListDirectoryResponse *)message;
-		ret = 0;
+		ret = add_names(c, e, (Names *)message, err);
 	}
+	rpc_cancel(&stream);
 	return ret;
 }
 
@@ -277,7 +299,12 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 	enum status status = STATUS_OK;
 	int ret = list(c, path, &e, &err);
 
-	if (ret) {
+	if (ret == -E2BIG) {
+		status = report_fail(c->report, STATUS_FAILURE,
+				     "%s: the guest lists more names than fit into %u "
+				     "MiB; copy what is in it in parts",
+				     path, LISTED_MAX >> 20);
+	} else if (ret) {
 		error_prefix(&err, "%s", path);
 		status = vm_fail_agent(ret, &err, c->report);
 	}
@@ -289,6 +316,7 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 		message_free(e.message[i]);
 	}
 	free(e.message);
+	c->listed -= e.bytes;
 	return status;
 }
 

@@ -179,6 +179,65 @@ static void lying_read(struct agent_call *call, const ProtobufCMessage *request)
 	agent_call_finish(call);
 }
 
+/* Its list of names has no end, of names of this length; 0: of no names at all. */
+static size_t name_len;
+
+static void list_on(struct agent_call *call)
+{
+	Vmctl__Agent__V1__ListDirectoryResponse response =
+		VMCTL__AGENT__V1__LIST_DIRECTORY_RESPONSE__INIT;
+	Vmctl__Agent__V1__DirectoryEntry
+		entry = VMCTL__AGENT__V1__DIRECTORY_ENTRY__INIT,
+		*entries = &entry;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+	static uint8_t name[1 << 20];
+
+	entry.name.data = name;
+	entry.name.len = name_len;
+	entry.stat = &stat;
+	response.entries = &entries;
+	response.n_entries = name_len ? 1 : 0;
+	while (agent_call_has_room(call))
+		agent_call_send(call, &response.base);
+}
+
+static void endless_list(struct agent_call *call, const ProtobufCMessage *request)
+{
+	(void)request;
+	list_on(call);
+}
+
+static const struct agent_method endless_methods[] = {
+	{.name = "StatFile",
+	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
+	 .response = &vmctl__agent__v1__stat_file_response__descriptor,
+	 .handle = lying_stat},
+	{.name = "ListDirectory",
+	 .kind = AGENT_SERVER_STREAM,
+	 .request = &vmctl__agent__v1__list_directory_request__descriptor,
+	 .response = &vmctl__agent__v1__list_directory_response__descriptor,
+	 .handle = endless_list,
+	 .room = list_on},
+};
+
+static const struct agent_service endless_service = {
+	.name = SERVICE, .methods = endless_methods, .n_methods = 2};
+static const struct agent_service *const endless_services[] = {&endless_service, NULL};
+
+static int start_endless(void **state)
+{
+	name_len = 1 << 20;
+	test_services = endless_services;
+	return start_with(state);
+}
+
+static int start_empty(void **state)
+{
+	name_len = 0;
+	test_services = endless_services;
+	return start_with(state);
+}
+
 static const struct agent_method lying_methods[] = {
 	{.name = "StatFile",
 	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
@@ -256,7 +315,27 @@ static void the_host_is_left_alone(void **state)
 	assert_int_equal(count_names(*state, "host/tree", "."), 0);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, start, stop_front)
+static void a_list_without_end_is_left(void **state)
+{
+	struct output o = run(
+		cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/tree")));
+
+	assert_int_equal(o.code, STATUS_FAILURE);
+	assert_non_null(strstr(o.err, "more names than fit"));
+	assert_int_equal(count_names(*state, "host/tree", ""), 0);
+}
+
+static void a_list_of_nothing_is_left(void **state)
+{
+	struct output o = run(
+		cp_main, ARGS("cp", in_guest("tree"), on_host(*state, "host/tree")));
+
+	assert_int_equal(o.code, STATUS_NO_AGENT);
+	assert_non_null(strstr(o.err, "nothing in it"));
+}
+
+#define test(name)	   cmocka_unit_test_setup_teardown(name, start, stop_front)
+#define test_of(name, how) cmocka_unit_test_setup_teardown(name, how, stop_front)
 #define lying(how)                                                            \
 	{                                                                     \
 		"the_host_is_left_alone: " #how, the_host_is_left_alone, how, \
@@ -276,6 +355,8 @@ int main(void)
 		lying(lie_link),
 		lying(lie_size),
 		lying(lie_depth),
+		test_of(a_list_without_end_is_left, start_endless),
+		test_of(a_list_of_nothing_is_left, start_empty),
 	};
 
 	return cmocka_run_group_tests_name("cp", tests, NULL, NULL);
