@@ -56,8 +56,13 @@ static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool 
 		uint64_t len = response->data.len;
 		bool ends = response->end, changed = response->changed;
 
-		/* A file of /proc has data, and says that it has none. */
-		if (c->size && len > c->size - c->at)
+		/*
+		 * A guest could go on for ever with messages of nothing. A file of
+		 * /proc has data, and says that it has none.
+		 */
+		if (!len && !ends)
+			ret = error_set(err, -EPROTO, "a message with nothing in it");
+		else if (c->size && len > c->size - c->at)
 			ret = error_set(err, -EPROTO, "more data than the file has");
 		else
 			ret = io_pwrite_full(fd, response->data.data, len, c->at);
@@ -247,7 +252,6 @@ static int add_names(struct copy *c, struct entries *e, Names *names, struct err
 	e->message[e->n++] = names;
 	e->bytes += bytes;
 	c->listed += bytes;
-	/* Else a guest could go on with them for ever. */
 	if (!names->n_entries)
 		return error_set(err, -EPROTO, "a message with nothing in it");
 	return c->listed > LISTED_MAX ? -E2BIG : 0;

@@ -238,6 +238,66 @@ static int start_empty(void **state)
 	return start_with(state);
 }
 
+/* A file of one byte, which is followed by messages without any, for ever. */
+
+static void regular_stat(struct agent_call *call, const ProtobufCMessage *request)
+{
+	Vmctl__Agent__V1__StatFileResponse response =
+		VMCTL__AGENT__V1__STAT_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
+	(void)request;
+	stat.type = VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR;
+	response.stat = &stat;
+	agent_call_reply(call, &response.base);
+}
+
+static void read_nothing(struct agent_call *call)
+{
+	ReadResponse response = VMCTL__AGENT__V1__READ_FILE_RESPONSE__INIT;
+
+	while (agent_call_has_room(call))
+		agent_call_send(call, &response.base);
+}
+
+static void read_little(struct agent_call *call, const ProtobufCMessage *request)
+{
+	ReadResponse response = VMCTL__AGENT__V1__READ_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
+	(void)request;
+	stat.size = 2;
+	response.stat = &stat;
+	agent_call_send(call, &response.base);
+	response.stat = NULL;
+	response.data = message_bytes("a");
+	agent_call_send(call, &response.base);
+	read_nothing(call);
+}
+
+static const struct agent_method slow_methods[] = {
+	{.name = "StatFile",
+	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
+	 .response = &vmctl__agent__v1__stat_file_response__descriptor,
+	 .handle = regular_stat},
+	{.name = "ReadFile",
+	 .kind = AGENT_SERVER_STREAM,
+	 .request = &vmctl__agent__v1__read_file_request__descriptor,
+	 .response = &vmctl__agent__v1__read_file_response__descriptor,
+	 .handle = read_little,
+	 .room = read_nothing},
+};
+
+static const struct agent_service slow_service = {
+	.name = SERVICE, .methods = slow_methods, .n_methods = 2};
+static const struct agent_service *const slow_services[] = {&slow_service, NULL};
+
+static int start_slow(void **state)
+{
+	test_services = slow_services;
+	return start_with(state);
+}
+
 static const struct agent_method lying_methods[] = {
 	{.name = "StatFile",
 	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
@@ -334,6 +394,16 @@ static void a_list_of_nothing_is_left(void **state)
 	assert_non_null(strstr(o.err, "nothing in it"));
 }
 
+static void messages_without_data_are_no_progress(void **state)
+{
+	struct output o =
+		run(cp_main, ARGS("cp", in_guest("file"), on_host(*state, "host/new")));
+
+	assert_int_equal(o.code, STATUS_NO_AGENT);
+	assert_non_null(strstr(o.err, "nothing in it"));
+	assert_int_equal(count_names(*state, "host", ""), 1);
+}
+
 #define test(name)	   cmocka_unit_test_setup_teardown(name, start, stop_front)
 #define test_of(name, how) cmocka_unit_test_setup_teardown(name, how, stop_front)
 #define lying(how)                                                            \
@@ -357,6 +427,7 @@ int main(void)
 		lying(lie_depth),
 		test_of(a_list_without_end_is_left, start_endless),
 		test_of(a_list_of_nothing_is_left, start_empty),
+		test_of(messages_without_data_are_no_progress, start_slow),
 	};
 
 	return cmocka_run_group_tests_name("cp", tests, NULL, NULL);
