@@ -1,42 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vmctl cp, with an agent behind a hybrid vsock socket, and with a guest that lies. */
-#include "file_client.h"
-#include "hybrid_front.h"
-
-#include "../../host-cli/status.h"
-#include "../../host-cli/verbs.h"
-#include "run_verb.h"
-
-static char guest_path[256], local[PATH_MAX];
-
-static int start_with(void **state)
-{
-	int ret;
-
-	test_files_root = ROOT;
-	ret = start_front(state);
-	put_file(*state, ROOT "/etc/hello", "hello from the guest");
-	put_file(*state, "host/here", "hello from the host");
-	return ret;
-}
-
-static int start(void **state)
-{
-	test_services = agent_services;
-	return start_with(state);
-}
-
-static char *in_guest(const char *path)
-{
-	snprintf(guest_path, sizeof(guest_path), "%s:%s", front_address, path);
-	return guest_path;
-}
-
-static char *on_host(const struct fixture *f, const char *name)
-{
-	path_of(f, name, local);
-	return local;
-}
+#include "run_cp.h"
 
 static void a_file_goes_both_ways(void **state)
 {
