@@ -41,6 +41,7 @@ static int stat_guest(struct copy *c, const char *path, bool follow,
 	ret = guest_rpc_call(&c->rpc, "StatFile", &request.base,
 			     &vmctl__agent__v1__stat_file_response__descriptor,
 			     copy_deadline(c), &reply, err);
+	c->answered |= !ret || ret == RPC_REFUSED;
 	if (ret)
 		return ret;
 	*stat = (Vmctl__Agent__V1__StatFileResponse *)reply;
@@ -57,7 +58,7 @@ enum status copy_stat(struct copy *c, const char *path, bool follow,
 	struct error err = {0};
 	int ret = stat_guest(c, path, follow, stat, &err);
 
-	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
 }
 
 enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
@@ -68,7 +69,37 @@ enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
 
 	if (ret == RPC_REFUSED && !strncmp(err.text, "NOT_FOUND", 9))
 		return STATUS_OK;
-	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
+}
+
+/* What was not to its end, behind why. */
+static void tell_how_to_go_on(struct copy *c)
+{
+	struct report *r = c->report;
+
+	if (c->name)
+		report_fail_more(r, STATUS_OK, "; it was at %llu of %llu bytes",
+				 (unsigned long long)c->at,
+				 (unsigned long long)c->size);
+	report_fail_more(r, STATUS_OK,
+			 c->resume ? "; run it again to go on with what has come"
+				   : "; nothing of it is kept, which --resume does, "
+				     "and goes on with it");
+}
+
+enum status copy_fail_guest(struct copy *c, const char *path, int ret,
+			    struct error *err)
+{
+	struct report *r = c->report;
+
+	error_prefix(err, "%s", path);
+	if (ret == -ECONNRESET && c->answered)
+		report_fail(r, STATUS_BROKEN, "%s", err->text);
+	else
+		vm_fail_agent(ret, err, r);
+	if (r->status == STATUS_BROKEN || (c->name && ret == -ETIMEDOUT))
+		tell_how_to_go_on(c);
+	return r->status;
 }
 
 void copy_progress_begin(struct copy *c, const char *name, uint64_t at, uint64_t size)
@@ -119,6 +150,11 @@ void copy_progress(struct copy *c, uint64_t at)
 			c->size ? (unsigned int)((double)at * 100 / (double)c->size)
 				: 0,
 			rate, left);
+}
+
+void copy_progress_end(struct copy *c)
+{
+	c->name = NULL;
 }
 
 void copy_skip(struct copy *c, const char *name)

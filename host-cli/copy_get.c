@@ -169,8 +169,7 @@ static enum status receive(struct copy *c, struct new_file *file, const char *pa
 		return STATUS_OK;
 	if (local)
 		return fail_local(c, file->name, ret);
-	error_prefix(&err, "%s", path);
-	return vm_fail_agent(ret, &err, c->report);
+	return copy_fail_guest(c, path, ret, &err);
 }
 
 static enum status get_file(struct copy *c, const char *path, const Copy_stat *stat,
@@ -183,6 +182,7 @@ static enum status get_file(struct copy *c, const char *path, const Copy_stat *s
 	new_file_init(&file, dir, name, c->resume);
 	status = receive(c, &file, path, stat, &keep);
 	new_file_close(&file, keep);
+	copy_progress_end(c);
 	if (status == STATUS_OK)
 		c->files++;
 	return status;
@@ -309,8 +309,7 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 				     "MiB; copy what is in it in parts",
 				     path, LISTED_MAX >> 20);
 	} else if (ret) {
-		error_prefix(&err, "%s", path);
-		status = vm_fail_agent(ret, &err, c->report);
+		status = copy_fail_guest(c, path, ret, &err);
 	}
 	for (size_t i = 0; i < e.n; i++) {
 		for (size_t j = 0; status == STATUS_OK && j < e.message[i]->n_entries;

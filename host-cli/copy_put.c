@@ -57,13 +57,6 @@ static enum status fail_local(struct copy *c, const char *name, int code)
 	return report_fail(c->report, STATUS_FAILURE, "%s: %s", name, strerror(code));
 }
 
-static enum status fail_guest(struct copy *c, const char *path, int ret,
-			      struct error *err)
-{
-	error_prefix(err, "%s", path);
-	return vm_fail_agent(ret, err, c->report);
-}
-
 /* How much of the file the guest has from before. */
 static enum status find_partial(struct copy *c, const char *path, uint64_t *size)
 {
@@ -236,7 +229,8 @@ static enum status send_file(struct copy *c, int fd, const struct stat *st,
 	if (ret && local)
 		return report_fail(c->report, STATUS_FAILURE, "%s: %s", name, err.text);
 	if (ret)
-		return fail_guest(c, path, ret, &err);
+		return copy_fail_guest(c, path, ret, &err);
+	copy_progress_end(c);
 	c->files++;
 	return STATUS_OK;
 }
@@ -315,7 +309,7 @@ static enum status put_symlink(struct copy *c, int dir, const char *name,
 			     copy_deadline(c), &reply, &err);
 	message_free(reply);
 	if (ret)
-		return fail_guest(c, path, ret, &err);
+		return copy_fail_guest(c, path, ret, &err);
 	c->symlinks++;
 	return STATUS_OK;
 }
@@ -339,7 +333,7 @@ static enum status make_directory(struct copy *c, const struct stat *st,
 			     &vmctl__agent__v1__make_directory_response__descriptor,
 			     copy_deadline(c), &reply, &err);
 	message_free(reply);
-	return ret ? fail_guest(c, path, ret, &err) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
 }
 
 static enum status put_entries(struct copy *c, DIR *dir, const char *path,

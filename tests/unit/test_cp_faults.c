@@ -7,8 +7,9 @@
 
 /* A guest that does this when it is to take or to give a file. */
 static enum {
-	CUTS,	/* the file that is copied to it becomes short */
-	APPENDS /* and this, longer */
+	CUTS,	 /* the file that is copied to it becomes short */
+	APPENDS, /* and this, longer */
+	DIES	 /* in the middle */
 } deed;
 
 static void change(const struct agent_call *call)
@@ -16,7 +17,7 @@ static void change(const struct agent_call *call)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/host/big", call->agent->options->root);
-	if (truncate(path, deed == CUTS ? 1 : BIG + 1) < 0)
+	if (deed != DIES && truncate(path, deed == CUTS ? 1 : BIG + 1) < 0)
 		_exit(1);
 }
 
@@ -30,8 +31,11 @@ static void take(struct agent_call *call, const ProtobufCMessage *message)
 {
 	WriteResponse response = VMCTL__AGENT__V1__WRITE_FILE_RESPONSE__INIT;
 
-	if (!((const WriteRequest *)message)->open)
+	if (!((const WriteRequest *)message)->open) {
+		if (deed == DIES)
+			_exit(0);
 		return;
+	}
 	change(call);
 	agent_call_send(call, &response.base);
 }
@@ -45,17 +49,59 @@ static void taken(struct agent_call *call)
 	agent_call_finish(call);
 }
 
-static void no_stat(struct agent_call *call, const ProtobufCMessage *request)
+/* There is one file to be read, and none where one is to be written. */
+static void tell_stat(struct agent_call *call, const ProtobufCMessage *message)
 {
+	const Vmctl__Agent__V1__StatFileRequest *request =
+		(const Vmctl__Agent__V1__StatFileRequest *)message;
+	Vmctl__Agent__V1__StatFileResponse response =
+		VMCTL__AGENT__V1__STAT_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
+	if (request->path.len != 4 || memcmp(request->path.data, "file", 4)) {
+		agent_call_fail(call, TTRPC_NOT_FOUND, "nothing is here");
+		return;
+	}
+	stat.type = VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR;
+	response.stat = &stat;
+	agent_call_reply(call, &response.base);
+}
+
+/* As much as is kept for a client: with room again, some was taken. */
+static void give(struct agent_call *call, const ProtobufCMessage *request)
+{
+	static uint8_t data[64 << 10];
+	ReadResponse response = VMCTL__AGENT__V1__READ_FILE_RESPONSE__INIT;
+	Vmctl__Agent__V1__FileStat stat = VMCTL__AGENT__V1__FILE_STAT__INIT;
+
 	(void)request;
-	agent_call_fail(call, TTRPC_NOT_FOUND, "nothing is here");
+	stat.size = 1ll << 40;
+	response.stat = &stat;
+	agent_call_send(call, &response.base);
+	response.stat = NULL;
+	response.data.data = data;
+	response.data.len = sizeof(data);
+	while (agent_call_has_room(call))
+		agent_call_send(call, &response.base);
+}
+
+static void die(struct agent_call *call)
+{
+	(void)call;
+	_exit(0);
 }
 
 static const struct agent_method methods[] = {
 	{.name = "StatFile",
 	 .request = &vmctl__agent__v1__stat_file_request__descriptor,
 	 .response = &vmctl__agent__v1__stat_file_response__descriptor,
-	 .handle = no_stat},
+	 .handle = tell_stat},
+	{.name = "ReadFile",
+	 .kind = AGENT_SERVER_STREAM,
+	 .request = &vmctl__agent__v1__read_file_request__descriptor,
+	 .response = &vmctl__agent__v1__read_file_response__descriptor,
+	 .handle = give,
+	 .room = die},
 	{.name = "WriteFile",
 	 .kind = AGENT_BIDI_STREAM,
 	 .request = &vmctl__agent__v1__write_file_request__descriptor,
@@ -66,7 +112,7 @@ static const struct agent_method methods[] = {
 };
 
 static const struct agent_service service = {
-	.name = SERVICE, .methods = methods, .n_methods = 2};
+	.name = SERVICE, .methods = methods, .n_methods = 3};
 static const struct agent_service *const services[] = {&service, NULL};
 
 static int start_to_do(void **state)
@@ -89,6 +135,37 @@ static int start_appending(void **state)
 {
 	deed = APPENDS;
 	return start_to_do(state);
+}
+
+static int start_dying(void **state)
+{
+	deed = DIES;
+	return start_to_do(state);
+}
+
+static void a_broken_copy_to_a_guest_says_how_far_it_came(void **state)
+{
+	struct output o = CP(on_host(*state, "host/big"), in_guest("new"));
+
+	assert_int_equal(o.code, STATUS_BROKEN);
+	assert_non_null(strstr(o.err, " of 1048576 bytes; nothing of it is kept"));
+	assert_non_null(strstr(o.err, "--resume"));
+}
+
+static void a_broken_copy_from_a_guest_says_how_far_it_came(void **state)
+{
+	char path[PATH_MAX], said[32];
+	struct output o;
+	struct stat st;
+
+	o = CP(in_guest("file"), on_host(*state, "host/new"), "--resume");
+	assert_int_equal(o.code, STATUS_BROKEN);
+	path_of(*state, "host/.new.vmctl-partial", path);
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(said, sizeof(said), " at %lld of ", (long long)st.st_size);
+	assert_non_null(strstr(o.err, said));
+	assert_non_null(strstr(o.err, "run it again to go on"));
+	assert_false(exists(*state, "host/new"));
 }
 
 static void a_file_that_becomes_short_is_the_hosts_failure(void **state)
@@ -134,12 +211,15 @@ static void a_file_that_does_not_say_its_size_is_whole(void **state)
 }
 
 #define test_of(name, how) cmocka_unit_test_setup_teardown(name, how, stop_front)
+#define test_dying(name)   cmocka_unit_test_setup_teardown(name, start_dying, bury_front)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test_of(a_file_that_becomes_short_is_the_hosts_failure, start_cutting),
 		test_of(a_file_that_grows_is_told, start_appending),
+		test_dying(a_broken_copy_to_a_guest_says_how_far_it_came),
+		test_dying(a_broken_copy_from_a_guest_says_how_far_it_came),
 		test_of(a_file_that_does_not_say_its_size_is_whole, start),
 	};
 
