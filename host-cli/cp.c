@@ -114,12 +114,28 @@ static bool ends_in_slash(const char *path)
 	return *path && path[strlen(path) - 1] == '/';
 }
 
+/*
+ * A destination on the host. A symlink may be what a guest had copied here before: it
+ * is followed where the user has said so, with a slash behind it.
+ */
+static enum status is_host_directory(struct copy *c, const char *path, bool *is)
+{
+	struct stat st;
+
+	*is = !stat(path, &st) && S_ISDIR(st.st_mode);
+	if (*is && !lstat(path, &st) && S_ISLNK(st.st_mode))
+		return report_fail(c->report, STATUS_FAILURE,
+				   "%s is a symlink to a directory, and may have come "
+				   "from a guest; to copy to where it leads, say %s/",
+				   path, path);
+	return STATUS_OK;
+}
+
 /* Whether things go into the destination, and not in its place. */
 static enum status is_directory(struct copy *c, const struct place *to, bool must,
 				bool *is)
 {
 	Vmctl__Agent__V1__StatFileResponse *response = NULL;
-	struct stat st;
 
 	if (to->vm) {
 		if (copy_stat_if_any(c, to->path, true, &response) != STATUS_OK)
@@ -128,8 +144,8 @@ static enum status is_directory(struct copy *c, const struct place *to, bool mus
 		      response->stat->type ==
 			      VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY;
 		message_free(response);
-	} else {
-		*is = !stat(to->path, &st) && S_ISDIR(st.st_mode);
+	} else if (is_host_directory(c, to->path, is) != STATUS_OK) {
+		return c->report->status;
 	}
 	if (!*is && (must || ends_in_slash(to->path)))
 		return report_fail(c->report, STATUS_FAILURE, "%s is no directory",
@@ -193,7 +209,7 @@ static enum status copy_all(struct copy *c, const struct place *places, int n)
 {
 	const struct place *to = &places[n - 1];
 	enum status status;
-	bool into;
+	bool into = false;
 
 	status = is_directory(c, to, n > 2, &into);
 	for (int i = 0; status == STATUS_OK && i < n - 1; i++)

@@ -38,6 +38,25 @@ static void a_tree_goes_both_ways(void **state)
 	assert_true(readlink(path, target, sizeof(target)) == 3);
 }
 
+static void a_symlink_that_came_from_a_guest_is_no_destination(void **state)
+{
+	char path[PATH_MAX];
+	struct output o;
+
+	put_file(*state, "host/precious/hello", "precious");
+	make_link(*state, ROOT "/data", "precious");
+	o = CP(in_guest("data"), on_host(*state, "host/backup"));
+	assert_int_equal(o.code, 0);
+	o = CP(in_guest("etc/hello"), on_host(*state, "host/backup"));
+	assert_int_equal(o.code, STATUS_FAILURE);
+	assert_non_null(strstr(o.err, "host/backup is a symlink"));
+	expect_file(*state, "host/precious/hello", "precious");
+	path_of(*state, "host/backup/", path);
+	o = CP(in_guest("etc/hello"), path);
+	assert_int_equal(o.code, 0);
+	expect_file(*state, "host/precious/hello", "hello from the guest");
+}
+
 static void a_dry_run_copies_nothing(void **state)
 {
 	struct output o =
@@ -381,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(a_file_goes_both_ways),
 		test(a_tree_goes_both_ways),
+		test(a_symlink_that_came_from_a_guest_is_no_destination),
 		test(a_dry_run_copies_nothing),
 		test(wrong_operands_are_said),
 		test(a_partial_file_is_gone_on_with),
