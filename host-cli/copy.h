@@ -49,7 +49,8 @@ enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
 
 /*
  * Copies one thing and what is in it: `name` in the directory `dir` of the host (an
- * open one) to `path` in the guest, or the other way.
+ * open one) to `path` in the guest, or the other way. With --dry-run only looks whether
+ * it is there, and can be read.
  */
 enum status copy_put(struct copy *c, int dir, const char *name, const char *path);
 enum status copy_get(struct copy *c, const char *path, int dir, const char *name);

@@ -355,13 +355,16 @@ static enum status get_directory(struct copy *c, const char *path,
 static enum status get(struct copy *c, const char *path, const Copy_stat *stat, int dir,
 		       const char *name, unsigned int depth)
 {
+	bool would = c->options->dry_run;
+
 	switch (stat->type) {
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR:
-		return get_file(c, path, stat, dir, name);
+		return would ? STATUS_OK : get_file(c, path, stat, dir, name);
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY:
-		return get_directory(c, path, stat, dir, name, depth);
+		return would ? STATUS_OK
+			     : get_directory(c, path, stat, dir, name, depth);
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_SYMLINK:
-		return get_symlink(c, stat, dir, name);
+		return would ? STATUS_OK : get_symlink(c, stat, dir, name);
 	default:
 		copy_skip(c, path);
 		return STATUS_OK;

@@ -390,7 +390,8 @@ static enum status put(struct copy *c, int dir, const char *name, const char *pa
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_local(c, name, errno);
 	if (S_ISLNK(st.st_mode))
-		return put_symlink(c, dir, name, &st, path);
+		return c->options->dry_run ? STATUS_OK
+					   : put_symlink(c, dir, name, &st, path);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
 		copy_skip(c, name);
 		return STATUS_OK;
@@ -399,6 +400,8 @@ static enum status put(struct copy *c, int dir, const char *name, const char *pa
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail_local(c, name, errno);
+	if (c->options->dry_run)
+		return STATUS_OK;
 	return S_ISDIR(st.st_mode) ? put_directory(c, fd, &st, path, depth)
 				   : put_file(c, fd, &st, name, path);
 }

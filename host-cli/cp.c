@@ -180,9 +180,23 @@ static enum status to_host(struct copy *c, const char *from, const char *to)
 	return copy_get(c, from, dir, name);
 }
 
+static void tell_would(struct copy *c, const char *from, const char *to)
+{
+	cleanup_free char *what = NULL;
+
+	if (asprintf(&what, "copy %s to %s", from, to) < 0) {
+		what = NULL;
+		return;
+	}
+	text_sanitize(what);
+	step_would(c->report, what);
+}
+
 static enum status copy_one(struct copy *c, const struct place *from,
 			    const struct place *to, bool into)
 {
+	uint64_t skipped = c->skipped;
+	enum status status;
 	cleanup_free char *base = base_of(from->path), *path = NULL;
 
 	if (into && !base)
@@ -191,18 +205,10 @@ static enum status copy_one(struct copy *c, const struct place *from,
 	path = into ? copy_join(c, to->path, base) : strdup(to->path);
 	if (!path)
 		return report_fail(c->report, STATUS_FAILURE, "no memory");
-	if (c->options->dry_run) {
-		cleanup_free char *what = NULL;
-
-		if (asprintf(&what, "copy %s to %s", from->path, path) < 0)
-			what = NULL;
-		if (what) {
-			text_sanitize(what);
-			step_would(c->report, what);
-		}
-		return STATUS_OK;
-	}
-	return to->vm ? to_guest(c, from->path, path) : to_host(c, from->path, path);
+	status = to->vm ? to_guest(c, from->path, path) : to_host(c, from->path, path);
+	if (status == STATUS_OK && c->options->dry_run && c->skipped == skipped)
+		tell_would(c, from->path, path);
+	return status;
 }
 
 static enum status copy_all(struct copy *c, const struct place *places, int n)
@@ -257,7 +263,7 @@ static int run(struct copy *c, const char *name, const struct place *places, int
 		report_step_end(c->report);
 	}
 	rpc_close(&c->rpc);
-	if (c->options->dry_run && !c->options->json)
+	if (!c->options->json && json_object_get(c->report->body, "would"))
 		step_print_would(c->report);
 	tell(c);
 	return report_finish(c->report);

@@ -38,6 +38,15 @@ static void a_tree_goes_both_ways(void **state)
 	assert_true(readlink(path, target, sizeof(target)) == 3);
 }
 
+/* Nothing on stdout, and these words on stderr. */
+static void check_failed(const struct output *o, int code, const char *words)
+{
+	assert_int_equal(o->code, code);
+	assert_string_equal(o->out, "");
+	if (!strstr(o->err, words))
+		fail_msg("'%s' is not in: %s", words, o->err);
+}
+
 static void a_symlink_that_came_from_a_guest_is_no_destination(void **state)
 {
 	char path[PATH_MAX];
@@ -66,6 +75,26 @@ static void a_dry_run_copies_nothing(void **state)
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "/etc/here"));
 	assert_int_equal(count_names(*state, ROOT "/etc", ""), 1);
+}
+
+static void a_dry_run_finds_what_is_in_the_way(void **state)
+{
+	struct output o;
+
+	o = CP("--dry-run", on_host(*state, "host/none"), in_guest("/etc"));
+	check_failed(&o, STATUS_FAILURE, "host/none: No such file");
+	o = CP("--dry-run", in_guest("/etc/none"), on_host(*state, "host"));
+	check_failed(&o, STATUS_REFUSED, "NOT_FOUND");
+	o = CP("--dry-run", in_guest("/etc/hello"), on_host(*state, "none/new"));
+	check_failed(&o, STATUS_FAILURE, "none: No such file");
+	o = CP("--dry-run", "/dev/null", in_guest("/etc"));
+	assert_int_equal(o.code, STATUS_FAILURE);
+	assert_string_equal(o.out, "");
+	assert_non_null(strstr(o.err, "/dev/null is neither"));
+	o = CP("--dry-run", in_guest("/etc"), on_host(*state, "host"));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "host/etc; nothing was changed"));
+	assert_int_equal(count_names(*state, "host", ""), 1);
 }
 
 static void wrong_operands_are_said(void **state)
@@ -402,6 +431,7 @@ int main(void)
 		test(a_tree_goes_both_ways),
 		test(a_symlink_that_came_from_a_guest_is_no_destination),
 		test(a_dry_run_copies_nothing),
+		test(a_dry_run_finds_what_is_in_the_way),
 		test(wrong_operands_are_said),
 		test(a_partial_file_is_gone_on_with),
 		lying(lie_dots),
