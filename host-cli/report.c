@@ -231,7 +231,9 @@ static int print_json(struct report *r)
 	json_object_update(o, r->body);
 	json_object_set_new(o, "steps", steps_json(r));
 	json_object_set_new(o, "ms", json_real(ms(now_ns() - r->began)));
-	ret = json_dumpf(o, r->json_to, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	/* Strings of a guest may have what a terminal acts on beyond ASCII, too. */
+	ret = json_dumpf(o, r->json_to,
+			 JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	json_decref(o);
 	putc('\n', r->json_to);
 	return ret;
