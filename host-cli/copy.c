@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "text.h"
+#include "tty.h"
 
 #define PROGRESS_MS 200
+#define NAME_LEAST  12
 
 deadline_t copy_deadline(const struct copy *c)
 {
@@ -125,11 +127,22 @@ static void format_bytes(double bytes, char text[static 16])
 		 *unit);
 }
 
+/* How much of a name fits into the line before the figures, of `most`, with its end. */
+static size_t name_room(const struct copy *c, size_t figures, size_t most)
+{
+	size_t taken = strlen(c->report->printable) + strlen(": ") + figures;
+	size_t columns = tty_columns(stderr);
+
+	if (columns <= taken + NAME_LEAST)
+		return NAME_LEAST;
+	return columns - taken < most ? columns - taken : most;
+}
+
 void copy_progress(struct copy *c, uint64_t at)
 {
-	char name[48], done[16], rate[16], left[32] = "";
+	char name[48], done[16], rate[16], left[32] = "", figures[96];
 	double seconds, speed;
-	size_t len = strlen(c->name);
+	size_t len = strlen(c->name), room;
 
 	c->bytes += at - c->at;
 	c->at = at;
@@ -141,15 +154,15 @@ void copy_progress(struct copy *c, uint64_t at)
 	if (at < c->size && speed >= 1)
 		snprintf(left, sizeof(left), ", %.0f s left",
 			 (double)(c->size - at) / speed);
-	/* The end of a path says more than its beginning. */
-	text_copy(name, sizeof(name),
-		  c->name + (len < sizeof(name) ? 0 : len - sizeof(name) + 1), len);
 	format_bytes((double)at, done);
 	format_bytes(speed, rate);
-	report_progress(c->report, "%s %s %u%%, %s/s%s", name, done,
-			c->size ? (unsigned int)((double)at * 100 / (double)c->size)
-				: 0,
-			rate, left);
+	snprintf(figures, sizeof(figures), " %s %u%%, %s/s%s", done,
+		 c->size ? (unsigned int)((double)at * 100 / (double)c->size) : 0, rate,
+		 left);
+	/* The end of a path says more than its beginning. */
+	room = name_room(c, strlen(figures), sizeof(name));
+	text_copy(name, room, c->name + (len < room ? 0 : len - room + 1), len);
+	report_progress(c->report, "%s%s", name, figures);
 }
 
 void copy_progress_end(struct copy *c)

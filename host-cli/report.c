@@ -47,15 +47,19 @@ static void clear_progress(struct report *r)
 
 void report_progress(struct report *r, const char *fmt, ...)
 {
+	char text[REPORT_TEXT_MAX];
 	va_list ap;
+	int used;
 
 	clear_progress(r);
 	if (r->options->quiet || r->options->verbose || !tty_is(stderr))
 		return;
-	fprintf(stderr, "%s: ", r->printable);
+	used = snprintf(text, sizeof(text), "%s: ", r->printable);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text + used, sizeof(text) - (size_t)used, fmt, ap);
 	va_end(ap);
+	/* Only the last row can be cleared: there must be no other. */
+	fprintf(stderr, "%.*s", (int)tty_columns(stderr) - 1, text);
 	fflush(stderr);
 	r->progress = true;
 }

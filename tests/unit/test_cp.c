@@ -2,6 +2,8 @@
 /* vmctl cp, with an agent behind a hybrid vsock socket, and with a guest that lies. */
 #include "run_cp.h"
 
+#include <pty.h>
+
 static void a_file_goes_both_ways(void **state)
 {
 	struct output o = run(
@@ -95,6 +97,47 @@ static void a_dry_run_finds_what_is_in_the_way(void **state)
 	assert_int_equal(o.code, 0);
 	assert_non_null(strstr(o.out, "host/etc; nothing was changed"));
 	assert_int_equal(count_names(*state, "host", ""), 1);
+}
+
+/* The longest of what stands between a line's beginning and its being cleared. */
+static size_t longest_row(const char *text)
+{
+	size_t longest = 0;
+
+	while (*text) {
+		size_t len;
+
+		text += strncmp(text, "[K", 2) ? 0 : 2;
+		len = strcspn(text, "\r\n\033");
+
+		longest = len > longest ? len : longest;
+		text += len + strspn(text + len, "\r\n\033");
+	}
+	return longest;
+}
+
+static void progress_fits_the_terminal(void **state)
+{
+	struct winsize size = {.ws_row = 24, .ws_col = 20};
+	int terminal, end, saved = dup(STDERR_FILENO), code;
+	char text[4096];
+	ssize_t n;
+
+	assert_int_equal(setenv("TERM", "xterm", 1), 0);
+	assert_int_equal(openpty(&terminal, &end, NULL, NULL, &size), 0);
+	dup2(end, STDERR_FILENO);
+	code = cp_main(3,
+		       ARGS("cp", in_guest("etc/hello"), on_host(*state, "host/new")));
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	n = read(terminal, text, sizeof(text) - 1);
+	close(terminal);
+	close(end);
+	assert_int_equal(code, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	/* The address alone is longer. */
+	assert_int_equal(longest_row(text), 19);
 }
 
 static void wrong_operands_are_said(void **state)
@@ -432,6 +475,7 @@ int main(void)
 		test(a_symlink_that_came_from_a_guest_is_no_destination),
 		test(a_dry_run_copies_nothing),
 		test(a_dry_run_finds_what_is_in_the_way),
+		test(progress_fits_the_terminal),
 		test(wrong_operands_are_said),
 		test(a_partial_file_is_gone_on_with),
 		lying(lie_dots),
