@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vmctl cp when something happens to the file, the connection or the disk meanwhile. */
+#include <sched.h>
+#include <sys/mount.h>
+
 #include "run_cp.h"
 
 #define BIG	(1 << 20)
@@ -168,6 +171,39 @@ static void a_broken_copy_from_a_guest_says_how_far_it_came(void **state)
 	assert_false(exists(*state, "host/new"));
 }
 
+static bool apart; /* what is mounted is this test's alone */
+
+static int start_apart(void **state)
+{
+	apart = !unshare(CLONE_NEWNS) &&
+		!mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return start(state);
+}
+
+static void a_full_disk_of_the_host_leaves_no_file(void **state)
+{
+	char path[PATH_MAX], *how[] = {"--owner", "--resume"};
+	const struct fixture *f = *state;
+	struct output o;
+
+	put_file(f, ROOT "/big", "");
+	path_of(f, ROOT "/big", path);
+	assert_int_equal(truncate(path, BIG), 0);
+	path_of(f, "small", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	if (!apart || mount("none", path, "tmpfs", 0, "size=64k") < 0)
+		skip();
+	put_file(f, "small/big", "of before");
+	for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+		o = CP(how[i], in_guest("big"), on_host(f, "small"));
+		assert_int_equal(o.code, STATUS_FAILURE);
+		assert_non_null(strstr(o.err, "big: No space left on device"));
+		expect_file(f, "small/big", "of before");
+		assert_int_equal(count_names(f, "small", ""), 1);
+	}
+	umount2(path, MNT_DETACH);
+}
+
 static void a_file_that_becomes_short_is_the_hosts_failure(void **state)
 {
 	struct output o = CP(on_host(*state, "host/big"), in_guest("big"));
@@ -220,6 +256,7 @@ int main(void)
 		test_of(a_file_that_grows_is_told, start_appending),
 		test_dying(a_broken_copy_to_a_guest_says_how_far_it_came),
 		test_dying(a_broken_copy_from_a_guest_says_how_far_it_came),
+		test_of(a_full_disk_of_the_host_leaves_no_file, start_apart),
 		test_of(a_file_that_does_not_say_its_size_is_whole, start),
 	};
 
