@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -172,6 +173,34 @@ static enum status receive(struct copy *c, struct new_file *file, const char *pa
 	return copy_fail_guest(c, path, ret, &err);
 }
 
+/* Of the handler below, which undoes it. */
+static struct new_file *under_way;
+
+/* All that this calls may be called from a handler. */
+static void leave_nothing(int signal)
+{
+	new_file_close(under_way, true);
+	raise(signal); /* which ends the command, now that it has been reset */
+}
+
+/*
+ * Where a file system cannot have a file without a name, a command that is killed would
+ * leave the hidden one. NULL: no file any more.
+ */
+static void mind_signals(struct new_file *file)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction handled = {.sa_handler = leave_nothing,
+				    .sa_flags = (int)SA_RESETHAND},
+			 standard = {.sa_handler = SIG_DFL}, old;
+
+	if (file)
+		under_way = file;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], file ? &handled : &standard, NULL);
+}
+
 static enum status get_file(struct copy *c, const char *path, const Copy_stat *stat,
 			    int dir, const char *name)
 {
@@ -180,8 +209,10 @@ static enum status get_file(struct copy *c, const char *path, const Copy_stat *s
 	bool keep = false;
 
 	new_file_init(&file, dir, name, c->resume);
+	mind_signals(&file);
 	status = receive(c, &file, path, stat, &keep);
 	new_file_close(&file, keep);
+	mind_signals(NULL);
 	copy_progress_end(c);
 	if (status == STATUS_OK)
 		c->files++;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vmctl cp when something happens to the file, the connection or the disk meanwhile. */
 #include <sched.h>
+#include <seccomp.h>
 #include <sys/mount.h>
 
+#include "new_file.h"
 #include "run_cp.h"
 
 #define BIG	(1 << 20)
@@ -12,7 +14,8 @@
 static enum {
 	CUTS,	 /* the file that is copied to it becomes short */
 	APPENDS, /* and this, longer */
-	DIES	 /* in the middle */
+	DIES,	 /* in the middle */
+	STALLS	 /* there */
 } deed;
 
 static void change(const struct agent_call *call)
@@ -84,7 +87,8 @@ static void give(struct agent_call *call, const ProtobufCMessage *request)
 	response.stat = NULL;
 	response.data.data = data;
 	response.data.len = sizeof(data);
-	while (agent_call_has_room(call))
+	agent_call_send(call, &response.base);
+	while (deed == DIES && agent_call_has_room(call))
 		agent_call_send(call, &response.base);
 }
 
@@ -169,6 +173,65 @@ static void a_broken_copy_from_a_guest_says_how_far_it_came(void **state)
 	assert_non_null(strstr(o.err, said));
 	assert_non_null(strstr(o.err, "run it again to go on"));
 	assert_false(exists(*state, "host/new"));
+}
+
+static int start_stalling(void **state)
+{
+	deed = STALLS;
+	return start_to_do(state);
+}
+
+/* As on a file system that has no files without a name. */
+static void forbid_nameless_files(void)
+{
+	const uint64_t tmpfile_bit = O_TMPFILE & ~O_DIRECTORY;
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+	if (!filter ||
+	    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(openat), 1,
+			     SCMP_A2(SCMP_CMP_MASKED_EQ, tmpfile_bit, tmpfile_bit)) ||
+	    seccomp_load(filter))
+		_exit(99);
+}
+
+static pid_t start_copy(const struct fixture *f, char *option)
+{
+	char *to = on_host(f, "host/new"), *from = in_guest("file");
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		forbid_nameless_files();
+		_exit(cp_main(4, ARGS("cp", option, from, to)));
+	}
+	return pid;
+}
+
+static void a_killed_copy_leaves_what_resume_goes_on_with(void **state)
+{
+	static const struct {
+		char *option;
+		const char *meanwhile;
+		unsigned int left;
+	} cases[] = {
+		{"--owner", NEW_FILE_PREFIX, 0},
+		{"--resume", ".new" NEW_FILE_PARTIAL_SUFFIX, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		pid_t pid = start_copy(*state, cases[i].option);
+		int status;
+
+		wait_until(count_names(*state, "host", cases[i].meanwhile) == 1);
+		kill(pid, SIGTERM);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), SIGTERM);
+		assert_int_equal(count_names(*state, "host", "."), cases[i].left);
+		assert_false(exists(*state, "host/new"));
+	}
 }
 
 static bool apart; /* what is mounted is this test's alone */
@@ -256,6 +319,7 @@ int main(void)
 		test_of(a_file_that_grows_is_told, start_appending),
 		test_dying(a_broken_copy_to_a_guest_says_how_far_it_came),
 		test_dying(a_broken_copy_from_a_guest_says_how_far_it_came),
+		test_of(a_killed_copy_leaves_what_resume_goes_on_with, start_stalling),
 		test_of(a_full_disk_of_the_host_leaves_no_file, start_apart),
 		test_of(a_file_that_does_not_say_its_size_is_whole, start),
 	};
