@@ -85,8 +85,8 @@ static void tell_how_to_go_on(struct copy *c)
 				 (unsigned long long)c->size);
 	report_fail_more(r, STATUS_OK,
 			 c->resume ? "; run it again to go on with what has come"
-				   : "; nothing of it is kept, which --resume does, "
-				     "and goes on with it");
+				   : "; nothing of it is kept: with --resume it would "
+				     "be, and gone on with");
 }
 
 enum status copy_fail_guest(struct copy *c, const char *path, int ret,
@@ -96,7 +96,7 @@ enum status copy_fail_guest(struct copy *c, const char *path, int ret,
 
 	error_prefix(err, "%s", path);
 	if (ret == -ECONNRESET && c->answered)
-		report_fail(r, STATUS_BROKEN, "%s", err->text);
+		report_fail(r, STATUS_BROKEN, "the connection broke (%s)", err->text);
 	else
 		vm_fail_agent(ret, err, r);
 	if (r->status == STATUS_BROKEN || (c->name && ret == -ETIMEDOUT))

@@ -155,6 +155,7 @@ static void a_broken_copy_to_a_guest_says_how_far_it_came(void **state)
 	struct output o = CP(on_host(*state, "host/big"), in_guest("new"));
 
 	assert_int_equal(o.code, STATUS_BROKEN);
+	assert_non_null(strstr(o.err, "the connection broke"));
 	assert_non_null(strstr(o.err, " of 1048576 bytes; nothing of it is kept"));
 	assert_non_null(strstr(o.err, "--resume"));
 }
