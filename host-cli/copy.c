@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "text.h"
+#include "tty.h"
 
 #define PROGRESS_MS 200
+#define NAME_LEAST  12
 
 deadline_t copy_deadline(const struct copy *c)
 {
@@ -41,6 +43,7 @@ static int stat_guest(struct copy *c, const char *path, bool follow,
 	ret = guest_rpc_call(&c->rpc, "StatFile", &request.base,
 			     &vmctl__agent__v1__stat_file_response__descriptor,
 			     copy_deadline(c), &reply, err);
+	c->answered |= !ret || ret == RPC_REFUSED;
 	if (ret)
 		return ret;
 	*stat = (Vmctl__Agent__V1__StatFileResponse *)reply;
@@ -57,7 +60,7 @@ enum status copy_stat(struct copy *c, const char *path, bool follow,
 	struct error err = {0};
 	int ret = stat_guest(c, path, follow, stat, &err);
 
-	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
 }
 
 enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
@@ -68,7 +71,37 @@ enum status copy_stat_if_any(struct copy *c, const char *path, bool follow,
 
 	if (ret == RPC_REFUSED && !strncmp(err.text, "NOT_FOUND", 9))
 		return STATUS_OK;
-	return ret ? vm_fail_agent(ret, &err, c->report) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
+}
+
+/* What was not to its end, behind why. */
+static void tell_how_to_go_on(struct copy *c)
+{
+	struct report *r = c->report;
+
+	if (c->name)
+		report_fail_more(r, STATUS_OK, "; it was at %llu of %llu bytes",
+				 (unsigned long long)c->at,
+				 (unsigned long long)c->size);
+	report_fail_more(r, STATUS_OK,
+			 c->resume ? "; run it again to go on with what has come"
+				   : "; nothing of it is kept: with --resume it would "
+				     "be, and gone on with");
+}
+
+enum status copy_fail_guest(struct copy *c, const char *path, int ret,
+			    struct error *err)
+{
+	struct report *r = c->report;
+
+	error_prefix(err, "%s", path);
+	if (ret == -ECONNRESET && c->answered)
+		report_fail(r, STATUS_BROKEN, "the connection broke (%s)", err->text);
+	else
+		vm_fail_agent(ret, err, r);
+	if (r->status == STATUS_BROKEN || (c->name && ret == -ETIMEDOUT))
+		tell_how_to_go_on(c);
+	return r->status;
 }
 
 void copy_progress_begin(struct copy *c, const char *name, uint64_t at, uint64_t size)
@@ -94,11 +127,22 @@ static void format_bytes(double bytes, char text[static 16])
 		 *unit);
 }
 
+/* How much of a name fits into the line before the figures, of `most`, with its end. */
+static size_t name_room(const struct copy *c, size_t figures, size_t most)
+{
+	size_t taken = strlen(c->report->printable) + strlen(": ") + figures;
+	size_t columns = tty_columns(stderr);
+
+	if (columns <= taken + NAME_LEAST)
+		return NAME_LEAST;
+	return columns - taken < most ? columns - taken : most;
+}
+
 void copy_progress(struct copy *c, uint64_t at)
 {
-	char name[48], done[16], rate[16], left[32] = "";
+	char name[48], done[16], rate[16], left[32] = "", figures[96];
 	double seconds, speed;
-	size_t len = strlen(c->name);
+	size_t len = strlen(c->name), room;
 
 	c->bytes += at - c->at;
 	c->at = at;
@@ -110,15 +154,20 @@ void copy_progress(struct copy *c, uint64_t at)
 	if (at < c->size && speed >= 1)
 		snprintf(left, sizeof(left), ", %.0f s left",
 			 (double)(c->size - at) / speed);
-	/* The end of a path says more than its beginning. */
-	text_copy(name, sizeof(name),
-		  c->name + (len < sizeof(name) ? 0 : len - sizeof(name) + 1), len);
 	format_bytes((double)at, done);
 	format_bytes(speed, rate);
-	report_progress(c->report, "%s %s %u%%, %s/s%s", name, done,
-			c->size ? (unsigned int)((double)at * 100 / (double)c->size)
-				: 0,
-			rate, left);
+	snprintf(figures, sizeof(figures), " %s %u%%, %s/s%s", done,
+		 c->size ? (unsigned int)((double)at * 100 / (double)c->size) : 0, rate,
+		 left);
+	/* The end of a path says more than its beginning. */
+	room = name_room(c, strlen(figures), sizeof(name));
+	text_copy(name, room, c->name + (len < room ? 0 : len - room + 1), len);
+	report_progress(c->report, "%s%s", name, figures);
+}
+
+void copy_progress_end(struct copy *c)
+{
+	c->name = NULL;
 }
 
 void copy_skip(struct copy *c, const char *name)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,15 @@
 #include "new_file.h"
 #include "prefix.h"
 
+/*
+ * What all directories on the way may have listed at a time, in bytes: more than a
+ * million names. Each takes so much, besides what came for it.
+ */
+#define LISTED_MAX (256u << 20)
+#define ENTRY_COST 200
+
 typedef Vmctl__Agent__V1__ReadFileResponse Response;
+typedef Vmctl__Agent__V1__ListDirectoryResponse Names;
 
 static enum status get(struct copy *c, const char *path, const Copy_stat *stat, int dir,
 		       const char *name, unsigned int depth);
@@ -48,8 +57,13 @@ static int receive_data(struct copy *c, struct rpc_stream *stream, int fd, bool 
 		uint64_t len = response->data.len;
 		bool ends = response->end, changed = response->changed;
 
-		/* A file of /proc has data, and says that it has none. */
-		if (c->size && len > c->size - c->at)
+		/*
+		 * A guest could go on for ever with messages of nothing. A file of
+		 * /proc has data, and says that it has none.
+		 */
+		if (!len && !ends)
+			ret = error_set(err, -EPROTO, "a message with nothing in it");
+		else if (c->size && len > c->size - c->at)
 			ret = error_set(err, -EPROTO, "more data than the file has");
 		else
 			ret = io_pwrite_full(fd, response->data.data, len, c->at);
@@ -156,8 +170,35 @@ static enum status receive(struct copy *c, struct new_file *file, const char *pa
 		return STATUS_OK;
 	if (local)
 		return fail_local(c, file->name, ret);
-	error_prefix(&err, "%s", path);
-	return vm_fail_agent(ret, &err, c->report);
+	return copy_fail_guest(c, path, ret, &err);
+}
+
+/* Of the handler below, which undoes it. */
+static struct new_file *under_way;
+
+/* All that this calls may be called from a handler. */
+static void leave_nothing(int signal)
+{
+	new_file_close(under_way, true);
+	raise(signal); /* which ends the command, now that it has been reset */
+}
+
+/*
+ * Where a file system cannot have a file without a name, a command that is killed would
+ * leave the hidden one. NULL: no file any more.
+ */
+static void mind_signals(struct new_file *file)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction handled = {.sa_handler = leave_nothing,
+				    .sa_flags = (int)SA_RESETHAND},
+			 standard = {.sa_handler = SIG_DFL}, old;
+
+	if (file)
+		under_way = file;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], file ? &handled : &standard, NULL);
 }
 
 static enum status get_file(struct copy *c, const char *path, const Copy_stat *stat,
@@ -168,8 +209,11 @@ static enum status get_file(struct copy *c, const char *path, const Copy_stat *s
 	bool keep = false;
 
 	new_file_init(&file, dir, name, c->resume);
+	mind_signals(&file);
 	status = receive(c, &file, path, stat, &keep);
 	new_file_close(&file, keep);
+	mind_signals(NULL);
+	copy_progress_end(c);
 	if (status == STATUS_OK)
 		c->files++;
 	return status;
@@ -219,9 +263,30 @@ static char *take_name(const ProtobufCBinaryData *bytes)
 
 /* What a directory of the guest has. One stream at a time: they are collected first. */
 struct entries {
-	Vmctl__Agent__V1__ListDirectoryResponse **message;
+	Names **message;
 	size_t n;
+	uint64_t bytes;
 };
+
+/* Takes the message over. */
+static int add_names(struct copy *c, struct entries *e, Names *names, struct error *err)
+{
+	Names **list = reallocarray(e->message, e->n + 1, sizeof(*list));
+	uint64_t bytes = protobuf_c_message_get_packed_size(&names->base) +
+			 names->n_entries * ENTRY_COST;
+
+	if (!list) {
+		message_free(names);
+		return error_set(err, -ENOMEM, "no memory");
+	}
+	e->message = list;
+	e->message[e->n++] = names;
+	e->bytes += bytes;
+	c->listed += bytes;
+	if (!names->n_entries)
+		return error_set(err, -EPROTO, "a message with nothing in it");
+	return c->listed > LISTED_MAX ? -E2BIG : 0;
+}
 
 static int list(struct copy *c, const char *path, struct entries *e, struct error *err)
 {
@@ -235,22 +300,14 @@ static int list(struct copy *c, const char *path, struct entries *e, struct erro
 	ret = guest_rpc_open(&c->rpc, &stream, "ListDirectory", &request.base,
 			     RPC_SERVER_SENDS, copy_deadline(c), err);
 	while (!ret) {
-		void *list;
-
 		ret = guest_rpc_next(
 			&stream, &vmctl__agent__v1__list_directory_response__descriptor,
 			copy_deadline(c), &message, err);
 		if (ret != 1)
 			break;
-		list = reallocarray(e->message, e->n + 1, sizeof(*e->message));
-		if (!list) {
-			message_free(message);
-			return error_set(err, -ENOMEM, "no memory");
-		}
-		e->message = list;
-		e->message[e->n++] = (Vmctl__Agent__V1__ListDirectoryResponse *)message;
-		ret = 0;
+		ret = add_names(c, e, (Names *)message, err);
 	}
+	rpc_cancel(&stream);
 	return ret;
 }
 
@@ -277,9 +334,13 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 	enum status status = STATUS_OK;
 	int ret = list(c, path, &e, &err);
 
-	if (ret) {
-		error_prefix(&err, "%s", path);
-		status = vm_fail_agent(ret, &err, c->report);
+	if (ret == -E2BIG) {
+		status = report_fail(c->report, STATUS_FAILURE,
+				     "%s: the guest lists more names than fit into %u "
+				     "MiB; copy what is in it in parts",
+				     path, LISTED_MAX >> 20);
+	} else if (ret) {
+		status = copy_fail_guest(c, path, ret, &err);
 	}
 	for (size_t i = 0; i < e.n; i++) {
 		for (size_t j = 0; status == STATUS_OK && j < e.message[i]->n_entries;
@@ -289,6 +350,7 @@ static enum status get_entries(struct copy *c, const char *path, int dir,
 		message_free(e.message[i]);
 	}
 	free(e.message);
+	c->listed -= e.bytes;
 	return status;
 }
 
@@ -324,13 +386,16 @@ static enum status get_directory(struct copy *c, const char *path,
 static enum status get(struct copy *c, const char *path, const Copy_stat *stat, int dir,
 		       const char *name, unsigned int depth)
 {
+	bool would = c->options->dry_run;
+
 	switch (stat->type) {
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_REGULAR:
-		return get_file(c, path, stat, dir, name);
+		return would ? STATUS_OK : get_file(c, path, stat, dir, name);
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY:
-		return get_directory(c, path, stat, dir, name, depth);
+		return would ? STATUS_OK
+			     : get_directory(c, path, stat, dir, name, depth);
 	case VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_SYMLINK:
-		return get_symlink(c, stat, dir, name);
+		return would ? STATUS_OK : get_symlink(c, stat, dir, name);
 	default:
 		copy_skip(c, path);
 		return STATUS_OK;

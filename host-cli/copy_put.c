@@ -7,12 +7,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "io.h"
 #include "new_file.h"
 #include "prefix.h"
+
+/* What is read before it is sent may be so long. */
+#define HELD_MAX (64u << 20)
 
 typedef Vmctl__Agent__V1__WriteFileResponse Response;
 
@@ -50,13 +55,6 @@ static void fill(const struct copy *c, const struct stat *st, struct attributes 
 static enum status fail_local(struct copy *c, const char *name, int code)
 {
 	return report_fail(c->report, STATUS_FAILURE, "%s: %s", name, strerror(code));
-}
-
-static enum status fail_guest(struct copy *c, const char *path, int ret,
-			      struct error *err)
-{
-	error_prefix(err, "%s", path);
-	return vm_fail_agent(ret, err, c->report);
 }
 
 /* How much of the file the guest has from before. */
@@ -117,7 +115,8 @@ static int send_chunk(struct copy *c, struct rpc_stream *stream, uint8_t *data,
 	return ret == -EAGAIN ? 0 : ret;
 }
 
-static int send_data(struct copy *c, struct rpc_stream *stream, int fd,
+/* *local: the failure is the host's. */
+static int send_data(struct copy *c, struct rpc_stream *stream, int fd, bool *local,
 		     struct error *err)
 {
 	uint8_t buf[COPY_CHUNK];
@@ -130,12 +129,15 @@ static int send_data(struct copy *c, struct rpc_stream *stream, int fd,
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		*local = n <= 0;
 		if (n <= 0)
 			return error_set(err, n ? -errno : -ENODATA, "%s",
 					 n ? strerror(errno)
-					   : "it became shorter meanwhile");
+					   : "it became shorter while it was copied; "
+					     "copy it again");
 		ret = send_chunk(c, stream, buf, (size_t)n, err);
-		copy_progress(c, c->at + (uint64_t)n);
+		if (!ret)
+			copy_progress(c, c->at + (uint64_t)n);
 	}
 	return ret;
 }
@@ -165,7 +167,7 @@ static int finish(struct copy *c, struct rpc_stream *stream, struct error *err)
 }
 
 static int stream_file(struct copy *c, int fd, Vmctl__Agent__V1__WriteFileOpen *request,
-		       const char *path, struct error *err)
+		       const char *path, bool *local, struct error *err)
 {
 	Vmctl__Agent__V1__WriteFileRequest first =
 		VMCTL__AGENT__V1__WRITE_FILE_REQUEST__INIT;
@@ -189,7 +191,7 @@ static int stream_file(struct copy *c, int fd, Vmctl__Agent__V1__WriteFileOpen *
 	}
 	c->resumed += offset;
 	copy_progress_begin(c, path, offset, request->size);
-	ret = send_data(c, &stream, fd, err);
+	ret = send_data(c, &stream, fd, local, err);
 	if (!ret)
 		ret = finish(c, &stream, err);
 	if (ret)
@@ -197,8 +199,9 @@ static int stream_file(struct copy *c, int fd, Vmctl__Agent__V1__WriteFileOpen *
 	return ret;
 }
 
-static enum status put_file(struct copy *c, int fd, const struct stat *st,
-			    const char *path)
+/* name: what it is called here. */
+static enum status send_file(struct copy *c, int fd, const struct stat *st,
+			     const char *name, const char *path)
 {
 	Vmctl__Agent__V1__WriteFileOpen request =
 		VMCTL__AGENT__V1__WRITE_FILE_OPEN__INIT;
@@ -206,6 +209,7 @@ static enum status put_file(struct copy *c, int fd, const struct stat *st,
 	uint8_t digest[PREFIX_DIGEST];
 	struct attributes attributes;
 	struct error err = {0};
+	bool local = false;
 	int ret;
 
 	fill(c, st, &attributes);
@@ -221,11 +225,64 @@ static enum status put_file(struct copy *c, int fd, const struct stat *st,
 		prefix.sha256.len = sizeof(digest);
 		request.prefix = &prefix;
 	}
-	ret = stream_file(c, fd, &request, path, &err);
+	ret = stream_file(c, fd, &request, path, &local, &err);
+	if (ret && local)
+		return report_fail(c->report, STATUS_FAILURE, "%s: %s", name, err.text);
 	if (ret)
-		return fail_guest(c, path, ret, &err);
+		return copy_fail_guest(c, path, ret, &err);
+	copy_progress_end(c);
 	c->files++;
 	return STATUS_OK;
+}
+
+/* A file of what is read from one, without a name. *size: how much that was. */
+static int hold(int fd, off_t *size)
+{
+	cleanup_close int held = memfd_create("vmctl-cp", MFD_CLOEXEC);
+	uint8_t buf[COPY_CHUNK];
+	ssize_t n;
+	int ret;
+
+	if (held < 0)
+		return -errno;
+	for (*size = 0; (n = read(fd, buf, sizeof(buf))); *size += n) {
+		if (n < 0 && errno == EINTR)
+			n = 0;
+		else if (n < 0 || *size + n > HELD_MAX)
+			return n < 0 ? -errno : -EFBIG;
+		ret = io_pwrite_full(held, buf, (size_t)n, (uint64_t)*size);
+		if (ret)
+			return ret;
+	}
+	return steal_fd(&held);
+}
+
+static bool same(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/*
+ * The guest is told how much there is before it comes. Files of /proc say that they
+ * have nothing, those of /sys that they have a page: what is so short is read first.
+ */
+static enum status put_file(struct copy *c, int fd, const struct stat *st,
+			    const char *name, const char *path)
+{
+	cleanup_close int held = -1;
+	struct stat is = *st, after;
+	enum status status;
+
+	if (st->st_size <= sysconf(_SC_PAGESIZE)) {
+		held = hold(fd, &is.st_size);
+		if (held < 0)
+			return fail_local(c, name, -held);
+	}
+	status = send_file(c, held < 0 ? fd : held, &is, name, path);
+	if (status == STATUS_OK && (fstat(fd, &after) < 0 || !same(st, &after)))
+		report_warn(c->report, "%s changed while it was copied", name);
+	return status;
 }
 
 static enum status put_symlink(struct copy *c, int dir, const char *name,
@@ -252,7 +309,7 @@ static enum status put_symlink(struct copy *c, int dir, const char *name,
 			     copy_deadline(c), &reply, &err);
 	message_free(reply);
 	if (ret)
-		return fail_guest(c, path, ret, &err);
+		return copy_fail_guest(c, path, ret, &err);
 	c->symlinks++;
 	return STATUS_OK;
 }
@@ -276,7 +333,7 @@ static enum status make_directory(struct copy *c, const struct stat *st,
 			     &vmctl__agent__v1__make_directory_response__descriptor,
 			     copy_deadline(c), &reply, &err);
 	message_free(reply);
-	return ret ? fail_guest(c, path, ret, &err) : STATUS_OK;
+	return ret ? copy_fail_guest(c, path, ret, &err) : STATUS_OK;
 }
 
 static enum status put_entries(struct copy *c, DIR *dir, const char *path,
@@ -333,7 +390,8 @@ static enum status put(struct copy *c, int dir, const char *name, const char *pa
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return fail_local(c, name, errno);
 	if (S_ISLNK(st.st_mode))
-		return put_symlink(c, dir, name, &st, path);
+		return c->options->dry_run ? STATUS_OK
+					   : put_symlink(c, dir, name, &st, path);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
 		copy_skip(c, name);
 		return STATUS_OK;
@@ -342,8 +400,10 @@ static enum status put(struct copy *c, int dir, const char *name, const char *pa
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail_local(c, name, errno);
+	if (c->options->dry_run)
+		return STATUS_OK;
 	return S_ISDIR(st.st_mode) ? put_directory(c, fd, &st, path, depth)
-				   : put_file(c, fd, &st, path);
+				   : put_file(c, fd, &st, name, path);
 }
 
 enum status copy_put(struct copy *c, int dir, const char *name, const char *path)

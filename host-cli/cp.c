@@ -114,12 +114,28 @@ static bool ends_in_slash(const char *path)
 	return *path && path[strlen(path) - 1] == '/';
 }
 
+/*
+ * A destination on the host. A symlink may be what a guest had copied here before: it
+ * is followed where the user has said so, with a slash behind it.
+ */
+static enum status is_host_directory(struct copy *c, const char *path, bool *is)
+{
+	struct stat st;
+
+	*is = !stat(path, &st) && S_ISDIR(st.st_mode);
+	if (*is && !lstat(path, &st) && S_ISLNK(st.st_mode))
+		return report_fail(c->report, STATUS_FAILURE,
+				   "%s is a symlink to a directory, and may have come "
+				   "from a guest; to copy to where it leads, say %s/",
+				   path, path);
+	return STATUS_OK;
+}
+
 /* Whether things go into the destination, and not in its place. */
 static enum status is_directory(struct copy *c, const struct place *to, bool must,
 				bool *is)
 {
 	Vmctl__Agent__V1__StatFileResponse *response = NULL;
-	struct stat st;
 
 	if (to->vm) {
 		if (copy_stat_if_any(c, to->path, true, &response) != STATUS_OK)
@@ -128,8 +144,8 @@ static enum status is_directory(struct copy *c, const struct place *to, bool mus
 		      response->stat->type ==
 			      VMCTL__AGENT__V1__FILE_TYPE__FILE_TYPE_DIRECTORY;
 		message_free(response);
-	} else {
-		*is = !stat(to->path, &st) && S_ISDIR(st.st_mode);
+	} else if (is_host_directory(c, to->path, is) != STATUS_OK) {
+		return c->report->status;
 	}
 	if (!*is && (must || ends_in_slash(to->path)))
 		return report_fail(c->report, STATUS_FAILURE, "%s is no directory",
@@ -164,9 +180,23 @@ static enum status to_host(struct copy *c, const char *from, const char *to)
 	return copy_get(c, from, dir, name);
 }
 
+static void tell_would(struct copy *c, const char *from, const char *to)
+{
+	cleanup_free char *what = NULL;
+
+	if (asprintf(&what, "copy %s to %s", from, to) < 0) {
+		what = NULL;
+		return;
+	}
+	text_sanitize(what);
+	step_would(c->report, what);
+}
+
 static enum status copy_one(struct copy *c, const struct place *from,
 			    const struct place *to, bool into)
 {
+	uint64_t skipped = c->skipped;
+	enum status status;
 	cleanup_free char *base = base_of(from->path), *path = NULL;
 
 	if (into && !base)
@@ -175,25 +205,17 @@ static enum status copy_one(struct copy *c, const struct place *from,
 	path = into ? copy_join(c, to->path, base) : strdup(to->path);
 	if (!path)
 		return report_fail(c->report, STATUS_FAILURE, "no memory");
-	if (c->options->dry_run) {
-		cleanup_free char *what = NULL;
-
-		if (asprintf(&what, "copy %s to %s", from->path, path) < 0)
-			what = NULL;
-		if (what) {
-			text_sanitize(what);
-			step_would(c->report, what);
-		}
-		return STATUS_OK;
-	}
-	return to->vm ? to_guest(c, from->path, path) : to_host(c, from->path, path);
+	status = to->vm ? to_guest(c, from->path, path) : to_host(c, from->path, path);
+	if (status == STATUS_OK && c->options->dry_run && c->skipped == skipped)
+		tell_would(c, from->path, path);
+	return status;
 }
 
 static enum status copy_all(struct copy *c, const struct place *places, int n)
 {
 	const struct place *to = &places[n - 1];
 	enum status status;
-	bool into;
+	bool into = false;
 
 	status = is_directory(c, to, n > 2, &into);
 	for (int i = 0; status == STATUS_OK && i < n - 1; i++)
@@ -241,7 +263,7 @@ static int run(struct copy *c, const char *name, const struct place *places, int
 		report_step_end(c->report);
 	}
 	rpc_close(&c->rpc);
-	if (c->options->dry_run && !c->options->json)
+	if (!c->options->json && json_object_get(c->report->body, "would"))
 		step_print_would(c->report);
 	tell(c);
 	return report_finish(c->report);

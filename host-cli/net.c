@@ -254,10 +254,6 @@ static void change_interface(const struct net *net, const struct vm *vm,
 	Vmctl__Agent__V1__SetInterfaceRequest request =
 		VMCTL__AGENT__V1__SET_INTERFACE_REQUEST__INIT;
 
-	if (!net->interface) {
-		report_fail(r, STATUS_USAGE, "name the one to change: --interface");
-		return;
-	}
 	request.name = (char *)net->interface;
 	request.mtu = (uint32_t)net->mtu;
 	request.add_addresses = (char **)net->add;
@@ -280,11 +276,6 @@ static void change_route(const struct net *net, const struct vm *vm,
 		VMCTL__AGENT__V1__CHANGE_ROUTE_REQUEST__INIT;
 	Vmctl__Agent__V1__NetworkRoute route = VMCTL__AGENT__V1__NETWORK_ROUTE__INIT;
 
-	if (!net->via && !net->interface) {
-		report_fail(r, STATUS_USAGE,
-			    "say where the route leads: --via, --interface or both");
-		return;
-	}
 	route.destination =
 		(char *)(net->add_route ? net->add_route : net->remove_route);
 	if (net->via)
@@ -297,22 +288,43 @@ static void change_route(const struct net *net, const struct vm *vm,
 		    r);
 }
 
+/* What is wrong with these options together, or NULL: none is without a meaning. */
+static const char *find_fault(const struct net *net, bool link, bool route)
+{
+	if (net->vsock + link + route > 1 || (net->up && net->down) ||
+	    (net->add_route && net->remove_route))
+		return "one thing at a time: --vsock, a change of an interface, or of "
+		       "a route";
+	if (net->vsock && (net->interface || net->via))
+		return "--vsock shows all sockets, and goes with neither --interface "
+		       "nor --via";
+	if (net->via && !route)
+		return "--via is a route's: it goes with --add-route or --remove-route";
+	if (net->interface && !link && !route)
+		return "--interface names the one to change, and goes with --mtu, "
+		       "--add, --remove, --up, --down, --add-route or "
+		       "--remove-route; without it all are shown";
+	if (link && !net->interface)
+		return "name the one to change: --interface";
+	if (route && !net->via && !net->interface)
+		return "say where the route leads: --via, --interface or both";
+	return NULL;
+}
+
 static void run(const struct net *net, const struct vm *vm, deadline_t deadline,
 		struct report *r)
 {
 	bool link = net->mtu || net->up || net->down || net->n_add || net->n_remove;
 	bool route = net->add_route || net->remove_route;
+	const char *fault = find_fault(net, link, route);
 
-	if (net->vsock + link + route > 1 || (net->up && net->down) ||
-	    (net->add_route && net->remove_route))
-		report_fail(r, STATUS_USAGE,
-			    "one thing at a time: --vsock, a change "
-			    "of an interface, or of a route");
+	if (fault)
+		report_fail(r, STATUS_USAGE, "%s", fault);
 	else if (net->vsock)
 		show_vsock(vm, deadline, r);
 	else if (route)
 		change_route(net, vm, deadline, r);
-	else if (link || net->interface)
+	else if (link)
 		change_interface(net, vm, deadline, r);
 	else
 		show(vm, deadline, r);

@@ -47,15 +47,19 @@ static void clear_progress(struct report *r)
 
 void report_progress(struct report *r, const char *fmt, ...)
 {
+	char text[REPORT_TEXT_MAX];
 	va_list ap;
+	int used;
 
 	clear_progress(r);
 	if (r->options->quiet || r->options->verbose || !tty_is(stderr))
 		return;
-	fprintf(stderr, "%s: ", r->printable);
+	used = snprintf(text, sizeof(text), "%s: ", r->printable);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text + used, sizeof(text) - (size_t)used, fmt, ap);
 	va_end(ap);
+	/* Only the last row can be cleared: there must be no other. */
+	fprintf(stderr, "%.*s", (int)tty_columns(stderr) - 1, text);
 	fflush(stderr);
 	r->progress = true;
 }
@@ -231,7 +235,9 @@ static int print_json(struct report *r)
 	json_object_update(o, r->body);
 	json_object_set_new(o, "steps", steps_json(r));
 	json_object_set_new(o, "ms", json_real(ms(now_ns() - r->began)));
-	ret = json_dumpf(o, r->json_to, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	/* Strings of a guest may have what a terminal acts on beyond ASCII, too. */
+	ret = json_dumpf(o, r->json_to,
+			 JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
 	json_decref(o);
 	putc('\n', r->json_to);
 	return ret;

@@ -71,7 +71,7 @@ enum status report_not_repeated(struct report *r);
 /* Another try may help: for a failure that was just noted. Both return r->status. */
 enum status report_may_repeat(struct report *r, enum status status);
 
-/* A line that is written over by the next one; for terminals only. */
+/* A line, cut to fit, that is written over by the next one; for terminals only. */
 void report_progress(struct report *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -3,13 +3,25 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#define COLUMNS 80
 
 bool tty_is(FILE *stream)
 {
 	const char *term = getenv("TERM");
 
 	return isatty(fileno(stream)) && term && *term && strcmp(term, "dumb");
+}
+
+unsigned int tty_columns(FILE *stream)
+{
+	struct winsize size;
+
+	if (ioctl(fileno(stream), TIOCGWINSZ, &size) || !size.ws_col)
+		return COLUMNS;
+	return size.ws_col;
 }
 
 /* https://no-color.org: set and not empty. */

@@ -12,6 +12,9 @@
 /* Whether it is a terminal that can take a line back. */
 bool tty_is(FILE *stream);
 
+/* How wide it is; 80 where it does not say. */
+unsigned int tty_columns(FILE *stream);
+
 /*
  * The sequences for a colour and for its end, or "" where there is no colour: no
  * terminal, or NO_COLOR is set.

@@ -39,12 +39,17 @@ void new_file_init(struct new_file *f, int dir, const char *name, bool resumable
 
 static int create(struct new_file *f, const char *name)
 {
+	int ret = 0;
+
+	/* Before it is there: a signal's handler may have to take it away. */
+	strcpy(f->temporary, name);
 	f->fd = openat(f->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		       0600);
-	if (f->fd < 0)
-		return -errno;
-	strcpy(f->temporary, name);
-	return 0;
+	if (f->fd < 0) {
+		ret = -errno;
+		f->temporary[0] = '\0';
+	}
+	return ret;
 }
 
 static int create_hidden(struct new_file *f)
@@ -137,11 +142,12 @@ static int link_hidden(struct new_file *f)
 
 	for (int i = 0; i < NAME_TRIES && ret == -EEXIST; i++) {
 		ret = new_file_random_name(name);
+		strcpy(f->temporary, ret ? "" : name);
 		if (!ret)
 			ret = link_as(f, name);
 	}
-	if (!ret)
-		strcpy(f->temporary, name);
+	if (ret)
+		f->temporary[0] = '\0';
 	return ret;
 }
 

@@ -44,7 +44,10 @@ int new_file_create(struct new_file *f);
 
 /* Syncs it and gives it its name, in place of what has it. Negative errno. */
 int new_file_finish(struct new_file *f);
-/* keep: a resumable one that is not finished stays; nothing else does. */
+/*
+ * keep: a resumable one that is not finished stays; nothing else does. A signal's
+ * handler may call it.
+ */
 void new_file_close(struct new_file *f, bool keep);
 
 /* A name for something else that is to be renamed. -errno. */

@@ -131,6 +131,31 @@ static void the_network_is_shown(void **state)
 	expect_words(&o, "steps    SetInterface; nothing was changed\n");
 }
 
+/* Each is refused with a word about what it goes with. */
+static void options_of_net_do_nothing_alone(void **state)
+{
+	static const struct {
+		const char *args[4], *words;
+	} cases[] = {
+		{{"--interface", "lo"}, "goes with --mtu"},
+		{{"--via", "192.0.2.1"}, "goes with --add-route"},
+		{{"--vsock", "--interface", "lo"}, "goes with neither"},
+		{{"--vsock", "--via", "192.0.2.1"}, "goes with neither"},
+		{{"--mtu", "1400"}, "--interface"},
+		{{"--add-route", "default"}, "--via, --interface"},
+		{{"--vsock", "--add-route", "default"}, "one thing at a time"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *const *args = (char *const *)cases[i].args;
+		struct output o =
+			run(net_main, ARGS("net", "vm1", args[0], args[1], args[2]));
+
+		check_failure(&o, 2, cases[i].words);
+	}
+}
+
 static void events_begin_with_the_agents_start(void **state)
 {
 	struct output o;
@@ -203,6 +228,7 @@ int main(void)
 		test(memory_is_shown_in_ranges_and_changed),
 		test(metrics_come_as_they_are),
 		test(the_network_is_shown),
+		test(options_of_net_do_nothing_alone),
 		test(events_begin_with_the_agents_start),
 		test(status_says_what_answers_and_what_does_not),
 		test(top_shows_screens),

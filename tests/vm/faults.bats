@@ -66,8 +66,8 @@ most() { guest 'sed -n "s/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p" /proc/$(pidof vmctl-
 	expect_match 'the connection broke' "$(cat err)"
 	status=0
 	wait $copy || status=$?
-	[ "$status" -ne 0 ]
-	expect_match 'big' "$(cat copied)"
+	expect 15 "$status"
+	expect_match 'big.*--resume' "$(cat copied)"
 	eventually vmctl ping guest
 	empty() { [ -z "$(guest 'ls -A /tmp/f')" ]; }
 	eventually empty
