@@ -57,9 +57,9 @@ commands() {
 		[ "$status" -eq 0 ] || { echo "$command: $status: $output"; return 1; }
 	done <list
 	# Some that left something behind, or were to.
-	expect_match "^Linux version $(kernel_release)" "$(cat version)"
-	expect "$(cat version)" "$(guest cat /tmp/version)"
-	expect root:secret "$(guest cat /tmp/passwords)"
+	expect_match "^Linux version $(kernel_release | sed 's/[.+]/[&]/g')" "$(cat version)"
+	expect "$(cat version)" "$(guest 'cat /tmp/version')"
+	expect root:secret "$(guest 'cat /tmp/passwords')"
 	run guest 'cat /root/.ssh/authorized_keys'
 	expect '' "$output"
 }
