@@ -70,14 +70,20 @@ teardown() { end_blocks; }
 	fi
 }
 
-@test "vsockd(8): the examples" {
-	once
-	mkdir "$VMCTL_RUN_DIR/vm1"
-	run_block "$(man_block vsockd.8 'memory-backend-memfd' | mended |
+# The QEMU of vsockd(8), with what else this guest needs, in the background.
+page_qemu() {
+	man_block vsockd.8 'memory-backend-memfd' | sed 1d | mended |
 		sed 's/ \.\.\./ -cpu max -display none -kernel vmlinuz -initrd initrd.img \\\
 		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial null \\\
 		-device isa-serial,chardev=shell,index=1,iobase=0x2f8,irq=3 \\\
-		-append console=ttyS0 \&/')"
+		-append console=ttyS0 \&/'
+}
+
+@test "vsockd(8): the examples" {
+	once
+	mkdir "$VMCTL_RUN_DIR/vm1"
+	run_block "$(man_block vsockd.8 'memory-backend-memfd' | sed -n 1p | mended)
+$(page_qemu)"
 	eventually guest-shell shell.sock 2 true
 	guest-shell shell.sock 20 'socat VSOCK-LISTEN:5000 EXEC:"echo hello from the guest" >/dev/null 2>&1 &'
 	said() {
@@ -89,4 +95,82 @@ teardown() { end_blocks; }
 	eventually test -S "$VMCTL_RUN_DIR/vm1/vsock.sock_6000"
 	guest-shell shell.sock 20 'echo hello from the guest | socat - VSOCK-CONNECT:2:6000'
 	eventually grep -q 'hello from the guest' out
+}
+
+@test "vsockd(8): a guest that is let to a web server of the host" {
+	once
+	mkdir "$VMCTL_RUN_DIR/vm1" www
+	echo hello from the host >www/page
+	python3 - www <<-'END' >port 2>/dev/null 3>&- &
+		import functools, http.server, sys
+		handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
+		server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+		print(server.server_port, flush=True)
+		server.handle_request()
+	END
+	eventually test -s port
+	run_block "$(man_block vsockd.8 '--connect 80' | mended | sed "s/8080/$(cat port)/; \$ s/\$/ \&/")
+$(page_qemu)"
+	eventually guest-shell shell.sock 2 true
+	expect_match 'hello from the host' "$(guest-shell shell.sock 20 \
+		'printf "GET /page HTTP/1.0\r\n\r\n" | socat -t 10 - VSOCK-CONNECT:2:80')"
+}
+
+# What two guests have of it is shown in siblings.bats.
+@test "vsockd(8): two devices whose guests may talk to each other" {
+	once
+	mkdir "$VMCTL_RUN_DIR/vm1" "$VMCTL_RUN_DIR/vm2"
+	run_block "$(man_block vsockd.8 '--peers' | mended)"
+	eventually test -S "$VMCTL_RUN_DIR/vm1/vhost.sock"
+	eventually test -S "$VMCTL_RUN_DIR/vm2/vhost.sock"
+	eventually test -S "$VMCTL_RUN_DIR/peers/3"
+	eventually test -S "$VMCTL_RUN_DIR/peers/4"
+}
+
+# One example, without its prompt.
+prompted() { man_block vmctl-agent.8 "$1" | sed 's/^[#$] //'; }
+
+@test "vmctl-agent(8): the examples in a guest, and from the host" {
+	once
+	vm up vm1 --kernel "$VM_KERNEL" --append vmctl.agent=no --no-wait
+	in_guest() { vm run vm1 "$1"; }
+	in_guest 'umount /dev/pts; rmdir /dev/pts'
+	in_guest "$(prompted 'mount -t devpts')"
+	in_guest 'mount | grep devpts'
+	in_guest "$(prompted '2>/dev/console &')"
+	eventually vmctl ping vm1
+	run_block "$(prompted '$ vmctl info vm1')"
+	run_block "$(prompted '$ vmctl net vm1')"
+	run_block "$(prompted '$ vmctl events vm1' | sed 's/$/ --count 1/')"
+	in_guest 'kill $(pidof vmctl-agent)'
+	in_guest "$(prompted '# vmctl-agent --kata') >/tmp/kata.log 2>&1 &"
+	eventually ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 1024 call grpc.Health Check
+	vmctl ping vm1
+	vm down vm1
+}
+
+@test "vmctl-agent(8): the policies let through and refuse what the page says" {
+	once
+	vm up vm1 --kernel "$VM_KERNEL"
+	# Another agent, with this policy; what it says to calls without an argument.
+	policy() { # policy TEXT
+		man_block vmctl-agent.8 "$1" | sed 's/^/echo "/; s/$/"/' >policy
+		vm run vm1 "[ ! -e /tmp/pid ] || kill \$(cat /tmp/pid)
+			{ $(cat policy); } >/tmp/policy
+			vmctl-agent --listen vsock:230 --policy /tmp/policy >/tmp/log 2>&1 & echo \$! >/tmp/pid"
+		eventually ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 230 call vmctl.agent.v1.GuestAgent Ping
+	}
+	answer() { ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 230 call vmctl.agent.v1.GuestAgent "$1" 2>&1 || true; }
+	allowed() { for call; do [[ $(answer "$call") != *'status 7'* ]] || { echo "$call is refused"; return 1; }; done; }
+	refused() { for call; do expect_match 'status 7: .*/tmp/policy' "$(answer "$call")"; done; }
+	policy '# whatever else there is'
+	allowed GetGuestInfo GetTime
+	refused ListCpus Shutdown
+	policy $'GuestAgent/Exec\ndeny  *'
+	allowed GetGuestInfo
+	refused ListCpus Shutdown Reboot
+	policy 'deny vmctl.agent.v1.GuestAgent/WriteFile'
+	allowed GetGuestInfo StatFile ListCpus
+	refused MakeDirectory MakeSymlink FreezeFilesystems WriteFile Exec
+	vm down vm1
 }
