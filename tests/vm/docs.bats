@@ -127,23 +127,21 @@ $(page_qemu)"
 	eventually test -S "$VMCTL_RUN_DIR/peers/4"
 }
 
-# One example, without its prompt.
-prompted() { man_block vmctl-agent.8 "$1" | sed 's/^[#$] //'; }
-
 @test "vmctl-agent(8): the examples in a guest, and from the host" {
 	once
 	vm up vm1 --kernel "$VM_KERNEL" --append vmctl.agent=no --no-wait
+	typed() { sed 's/^[#$] //'; } # without the prompt
 	in_guest() { vm run vm1 "$1"; }
 	in_guest 'umount /dev/pts; rmdir /dev/pts'
-	in_guest "$(prompted 'mount -t devpts')"
+	in_guest "$(man_block vmctl-agent.8 'mount -t devpts' | typed)"
 	in_guest 'mount | grep devpts'
-	in_guest "$(prompted '2>/dev/console &')"
+	in_guest "$(man_block vmctl-agent.8 '2>/dev/console &' | typed)"
 	eventually vmctl ping vm1
-	run_block "$(prompted '$ vmctl info vm1')"
-	run_block "$(prompted '$ vmctl net vm1')"
-	run_block "$(prompted '$ vmctl events vm1' | sed 's/$/ --count 1/')"
+	run_block "$(man_block vmctl-agent.8 '$ vmctl info vm1' | typed)"
+	run_block "$(man_block vmctl-agent.8 '$ vmctl net vm1' | typed)"
+	run_block "$(man_block vmctl-agent.8 '$ vmctl events vm1' | typed | sed 's/$/ --count 1/')"
 	in_guest 'kill $(pidof vmctl-agent)'
-	in_guest "$(prompted '# vmctl-agent --kata') >/tmp/kata.log 2>&1 &"
+	in_guest "$(man_block vmctl-agent.8 '# vmctl-agent --kata' | typed) >/tmp/kata.log 2>&1 &"
 	eventually ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 1024 call grpc.Health Check
 	vmctl ping vm1
 	vm down vm1
@@ -153,8 +151,8 @@ prompted() { man_block vmctl-agent.8 "$1" | sed 's/^[#$] //'; }
 	once
 	vm up vm1 --kernel "$VM_KERNEL"
 	# Another agent, with this policy; what it says to calls without an argument.
-	policy() { # policy TEXT
-		man_block vmctl-agent.8 "$1" | sed 's/^/echo "/; s/$/"/' >policy
+	policy() { # policy LINES
+		sed 's/^/echo "/; s/$/"/' <<<"$1" >policy
 		vm run vm1 "[ ! -e /tmp/pid ] || kill \$(cat /tmp/pid)
 			{ $(cat policy); } >/tmp/policy
 			vmctl-agent --listen vsock:230 --policy /tmp/policy >/tmp/log 2>&1 & echo \$! >/tmp/pid"
@@ -163,13 +161,13 @@ prompted() { man_block vmctl-agent.8 "$1" | sed 's/^[#$] //'; }
 	answer() { ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 230 call vmctl.agent.v1.GuestAgent "$1" 2>&1 || true; }
 	allowed() { for call; do [[ $(answer "$call") != *'status 7'* ]] || { echo "$call is refused"; return 1; }; done; }
 	refused() { for call; do expect_match 'status 7: .*/tmp/policy' "$(answer "$call")"; done; }
-	policy '# whatever else there is'
+	policy "$(man_block vmctl-agent.8 '# whatever else there is')"
 	allowed GetGuestInfo GetTime
 	refused ListCpus Shutdown
-	policy $'GuestAgent/Exec\ndeny  *'
+	policy "$(man_block vmctl-agent.8 'allow vmctl.agent.v1.GuestAgent/Exec')"
 	allowed GetGuestInfo
 	refused ListCpus Shutdown Reboot
-	policy 'deny vmctl.agent.v1.GuestAgent/WriteFile'
+	policy "$(man_block vmctl-agent.8 'deny vmctl.agent.v1.GuestAgent/WriteFile')"
 	allowed GetGuestInfo StatFile ListCpus
 	refused MakeDirectory MakeSymlink FreezeFilesystems WriteFile Exec
 	vm down vm1
