@@ -34,6 +34,15 @@ setup() {
 	[ "$status:$output" = '1:df: colour: printed, not in the section JSON' ]
 }
 
+@test "each library that the Makefile links is in dependencies.md" {
+	libraries=$(sed -n 's/^AGENT_LIBS := //p; s/.*pkg-config --libs \([^)]*\).*/\1/p' Makefile |
+		tr ' ' '\n' | grep '^[a-z]' | sed 's/\.0$//; s/^libprotobuf/protobuf/' | sort -u)
+	[[ $libraries == *jansson*libnl-route-3* ]]
+	for library in $libraries; do
+		grep -q "^|[^|]*\<$library\>" docs/dependencies.md || { echo "no $library"; return 1; }
+	done
+}
+
 # Settings of vmctl-agent(8) beside its unit: what systemd does not know of them it says.
 drop_in() { # drop_in LINES [DROP-IN-BEFORE-IT]
 	local dest=$BATS_TEST_TMPDIR/dest unit=$BATS_TEST_TMPDIR/dest/units/vmctl-agent.service said
