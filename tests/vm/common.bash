@@ -217,13 +217,38 @@ expect_match() { # expect_match PATTERN GOT
 	}
 }
 
-# The literal block of a man page that has this text in it.
-man_block() { # man_block PAGE TEXT
-	awk -v text="$2" '
-		/^\.Bd -literal/ { block = ""; on = 1; next }
-		/^\.Ed/ { if (on && index(block, text)) printf "%s", block; on = 0 }
-		on { block = block $0 "\n" }' "$here/../../docs/$1" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(aq/'"'/g"
+# The literal blocks of a document, a record separator behind each: what is between .Bd
+# and .Ed of a man page, and behind each .Dl; what is indented or fenced in a text.
+doc_blocks() { # doc_blocks FILE
+	case $1 in
+	*.md)
+		awk -v end=$'\x1e' '
+			function over() { if (block) printf "%s%s", block, end; block = "" }
+			/^```/ { fenced = !fenced; over(); next }
+			fenced { block = block $0 "\n"; next }
+			/^    / && (block || blank) { block = block substr($0, 5) "\n"; next }
+			{ over(); blank = /^$/ }
+			END { over() }' "$1"
+		;;
+	*)
+		awk -v end=$'\x1e' '
+			/^\.Bd -literal/ { on = 1; next }
+			/^\.Ed/ { if (on) printf end; on = 0 }
+			on { print }
+			/^\.Dl / { printf "%s\n%s", substr($0, 5), end }' "$1" | sed 's/\\e/\\/g; s/\\-/-/g; s/\\(aq/'"'/g"
+		;;
+	esac
 }
+
+# The block of a document that has this text in it. tests/static/docs.bats looks in the
+# tests for calls of this and of the next two: in each, the words must stand as they are.
+doc_block() { # doc_block FILE TEXT
+	local block
+	while IFS= read -r -d $'\x1e' block; do
+		[[ $block != *"$2"* ]] || printf '%s' "$block"
+	done < <(doc_blocks "$here/../../$1")
+}
+man_block() { doc_block "docs/$1" "$2"; } # man_block PAGE TEXT
 
 # Runs the examples of vmctl(1) that have this text in them, on the guest.
 man_example() { # man_example TEXT
@@ -231,4 +256,54 @@ man_example() { # man_example TEXT
 	block=$(man_block vmctl.1 "$1" | sed 's/ vm1/ guest/')
 	[ -n "$block" ]
 	bash -ex -c "$block"
+}
+
+# What does not depend on the guest's kernel is shown on one.
+once() { [ "$VM_KERNEL" = 6.12 ] || skip "as on 6.12"; }
+
+# A test guest's kernel and initramfs in this folder, as a reader has them.
+link_kernel() {
+	ln -s "$(kernel_folder)/vmlinuz" vmlinuz
+	ln -s "$O/vm/initramfs-$VM_KERNEL.img" initrd.img
+}
+
+# Puts what is here in the place of what a reader would have: a registry of the test's own
+# for /run, and that kernel and initramfs.
+mended() {
+	sed "s,/run/vmctl,$VMCTL_RUN_DIR,g; s,/run/vm\([12]\),$VMCTL_RUN_DIR/vm\1,g
+		s,/run/peers,$VMCTL_RUN_DIR/peers,g
+		s,qemu-system-x86_64,& -nodefaults -no-reboot,
+		s,root=/dev/vda1,console=ttyS0,; s,-kernel vmlinuz -append,-display none -initrd initrd.img &,"
+}
+
+# Runs a block. What it leaves in the background must not hold the test's own output open.
+run_block() {
+	local status=0 log=${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}/block.log
+	[ -n "$1" ] || { echo "no such block"; return 1; }
+	echo "$1"
+	bash -e -o pipefail -c "$1" </dev/null >"$log" 2>&1 3>&- || status=$?
+	cat "$log"
+	return $status
+}
+# The last one has printed this.
+block_said() { expect_match "$1" "$(cat "$BATS_TEST_TMPDIR/block.log")"; }
+
+# Runs a verb with --json: whatever member is printed, vmctl(1) has it at the verb.
+described() { # described VERB ARGUMENT...
+	local verb=$1 out=$BATS_TEST_TMPDIR/described
+	[ "$verb" != vsock ] || verb="$1 $2"
+	vmctl "$@" --json </dev/null >"$out" 2>&1 || { cat "$out"; return 1; }
+	grep '^{' "$out" | "$here/../static/check-json" --objects "$verb"
+}
+
+# Ends what blocks have left in the background: it has this registry in its arguments.
+end_blocks() {
+	local process
+	for process in /proc/[0-9]*; do
+		if tr '\0' ' ' <"$process/cmdline" 2>/dev/null |
+			grep -q "^\(qemu-system-x86_64\|vsockd\|socat\) .*$VMCTL_RUN_DIR"; then
+			kill "${process#/proc/}" || true
+		fi
+	done
+	rm -rf "$VMCTL_RUN_DIR"
 }

@@ -244,7 +244,16 @@ left_of_memory() {
 @test "vmctl(1): the examples of PCI devices and of memory" {
 	if json '"pci" in r["features"]' module-status guest | grep -q True; then
 		man_example 'hotplug-pci vm1'
+		described hotplug-pci guest virtio-rng-pci --id rng0
+		described devices guest
+		described unplug-pci guest rng0
 	fi
 	man_example 'hotplug-mem vm1'
+	described hotplug-mem guest 256M
+	described devices guest
+	described hotplug-mem guest --to 1G
+	described hotplug-mem guest --to 1G
+	described hotplug-mem guest --to 768M
+	described unplug-mem guest
 	expect 0 "$(json 'len(r["devices"])' devices guest)"
 }

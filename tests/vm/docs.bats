@@ -3,61 +3,23 @@
 # The documents' commands, taken from their text and run. What is put in their
 # place: a registry of the test's own for /run, this build's programs for
 # installed ones, and a test guest's kernel and initramfs in the current folder.
+# Those of vmctl(1) are in examples.bats, and where their devices are.
 
 load common
 
 setup() {
 	make_registry
 	top=$here/../..
-	cd "$BATS_TEST_TMPDIR"
-	ln -s "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}/kernel-$VM_KERNEL/vmlinuz" vmlinuz
-	ln -s "$O/vm/initramfs-$VM_KERNEL.img" initrd.img
+	cd "$BATS_TEST_TMPDIR" || return
+	link_kernel
 }
-teardown() {
-	# Everything that a block left in the background has this registry in its
-	# arguments.
-	for process in /proc/[0-9]*; do
-		if tr '\0' ' ' <"$process/cmdline" 2>/dev/null |
-			grep -q "^\(qemu-system-x86_64\|vsockd\|socat\) .*$VMCTL_RUN_DIR"; then
-			kill "${process#/proc/}" || true
-		fi
-	done
-	rm -rf "$VMCTL_RUN_DIR"
-}
-
-# The indented lines of README.md between two lines of its text.
-readme() { # readme AFTER BEFORE
-	awk -v after="$1" -v before="$2" '
-		index($0, before) { on = 0 }
-		on && /^    / { print substr($0, 5) }
-		index($0, after) { on = 1 }' "$top/README.md"
-}
-
-# Puts what is here in the place of what a reader would have.
-mended() {
-	sed "s,/run/vmctl,$VMCTL_RUN_DIR,g; s,/run/vm1,$VMCTL_RUN_DIR/vm1,g
-		s,qemu-system-x86_64,& -nodefaults -no-reboot,
-		s,root=/dev/vda1,console=ttyS0,; s,-kernel vmlinuz -append,-display none -initrd initrd.img &,"
-}
-
-# What does not depend on the guest's kernel is shown on one.
-once() { [ "$VM_KERNEL" = 6.12 ] || skip "as on 6.12"; }
-
-# What a block leaves in the background must not hold the test's own output open.
-run_block() {
-	local status=0
-	[ -n "$1" ] || { echo "no such block"; return 1; }
-	echo "$1"
-	bash -e -c "$1" </dev/null >"$BATS_TEST_TMPDIR/block.log" 2>&1 3>&- || status=$?
-	cat "$BATS_TEST_TMPDIR/block.log"
-	return $status
-}
+teardown() { end_blocks; }
 
 @test "README: a QEMU guest of one's own, from nothing to a plugged CPU" {
 	once
-	run_block "$(readme 'On the host, give the VM' 'Once the guest is up' | mended)"
+	run_block "$(doc_block README.md 'mkdir -p /run/vmctl/vm1' | mended)"
 	eventually vmctl ping vm1
-	readme 'Once the guest is up' 'Every command knows' | while read -r command; do
+	doc_block README.md 'vmctl wait vm1' | while read -r command; do
 		run_block "$command"
 	done
 	run vmctl info vm1
@@ -67,7 +29,7 @@ run_block() {
 @test "README: the module is built against a kernel's headers, and loaded" {
 	cp -r "$top/kmod-upcall" "$top/proto" "$top/VERSION" .
 	kernel=$(dirname "$(readlink -f vmlinuz)")
-	run_block "$(readme 'In the guest, build the module' 'then load it' |
+	run_block "$(doc_block README.md 'M=$PWD/kmod-upcall' |
 		sed "s,/lib/modules/\$(uname -r)/build,$kernel/headers,")"
 	test -e kmod-upcall/upcall.ko
 	vm up guest --kernel "$VM_KERNEL" --append vmctl.module=no
@@ -84,7 +46,7 @@ run_block() {
 @test "README: a guest to play with" {
 	once
 	cd "$top"
-	readme 'A guest to play with' 'Where things are' | sed "s,build/,$O/," |
+	doc_block README.md 'tests/vm/vm up vm1' | sed "s,build/,$O/," |
 		while read -r command; do
 			run_block "$command"
 		done
@@ -93,7 +55,7 @@ run_block() {
 @test "README: what it has one build and install, and start, is there" {
 	once
 	cd "$top"
-	DESTDIR=$BATS_TEST_TMPDIR/dest run_block "$(readme 'build and install:' 'In the guest, build the module')"
+	DESTDIR=$BATS_TEST_TMPDIR/dest run_block "$(doc_block README.md 'make install')"
 	dest=$BATS_TEST_TMPDIR/dest/usr/local
 	"$dest/bin/vmctl" --version
 	# No guest of the tests has systemd. Its own check of the unit, where it is.
@@ -108,41 +70,20 @@ run_block() {
 	fi
 }
 
-@test "vmctl(1): the examples" {
-	once
-	run_block "$(man_block vmctl.1 'mkdir -p' | mended | sed '$ s/$/ \&/')"
-	run_block "$(man_block vmctl.1 'vmctl wait vm1')"
-	run_block "$(man_block vmctl.1 '--to 4 --dry-run')"
-	expect 1 "$(vmctl info vm1 --json | python3 -c 'import json, sys; print(len(json.load(sys.stdin)["cpus"]["online"]))')"
-	run_block "$(man_block vmctl.1 '$ vmctl hotplug-cpu vm1 --to 4' | sed -n 's/^\$ //p')"
-	run_block "$(man_block vmctl.1 'vmctl info --all' | sed 's/vm1,vm2/vm1/')"
-	# Until it is told to end.
-	run_block "$(man_block vmctl.1 'vmctl proxy vm1' | mended |
-		sed "s/^vmctl/timeout --preserve-status 2 &/; s/2222/22$((RANDOM % 900 + 100))/")"
-	run_block "$(man_block vmctl.1 'vmctl devices vm1')"
-	grep -q '^cpu  *3 ' "$BATS_TEST_TMPDIR/block.log"
-	run_block "$(man_block vmctl.1 'vmctl vsock list vm1')"
-	grep -q '^TYPE ' "$BATS_TEST_TMPDIR/block.log"
-	# jq, as far as this example goes.
-	mkdir bin
-	cat >bin/jq <<'END'
-#!/usr/bin/python3
-import json, sys
-print(json.load(sys.stdin)["after"]["online"])
-END
-	chmod +x bin/jq
-	PATH=$PWD/bin:$PATH run_block "$(man_block vmctl.1 'jq .after.online')"
-	expect '[0]' "$(tail -n 1 "$BATS_TEST_TMPDIR/block.log")"
+# The QEMU of vsockd(8), with what else this guest needs, in the background.
+page_qemu() {
+	man_block vsockd.8 'memory-backend-memfd' | sed 1d | mended |
+		sed 's/ \.\.\./ -cpu max -display none -kernel vmlinuz -initrd initrd.img \\\
+		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial null \\\
+		-device isa-serial,chardev=shell,index=1,iobase=0x2f8,irq=3 \\\
+		-append console=ttyS0 \&/'
 }
 
 @test "vsockd(8): the examples" {
 	once
 	mkdir "$VMCTL_RUN_DIR/vm1"
-	run_block "$(man_block vsockd.8 'memory-backend-memfd' | mended |
-		sed 's/ \.\.\./ -cpu max -display none -kernel vmlinuz -initrd initrd.img \\\
-		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial null \\\
-		-device isa-serial,chardev=shell,index=1,iobase=0x2f8,irq=3 \\\
-		-append console=ttyS0 \&/')"
+	run_block "$(man_block vsockd.8 'memory-backend-memfd' | sed -n 1p | mended)
+$(page_qemu)"
 	eventually guest-shell shell.sock 2 true
 	guest-shell shell.sock 20 'socat VSOCK-LISTEN:5000 EXEC:"echo hello from the guest" >/dev/null 2>&1 &'
 	said() {
@@ -154,4 +95,80 @@ END
 	eventually test -S "$VMCTL_RUN_DIR/vm1/vsock.sock_6000"
 	guest-shell shell.sock 20 'echo hello from the guest | socat - VSOCK-CONNECT:2:6000'
 	eventually grep -q 'hello from the guest' out
+}
+
+@test "vsockd(8): a guest that is let to a web server of the host" {
+	once
+	mkdir "$VMCTL_RUN_DIR/vm1" www
+	echo hello from the host >www/page
+	python3 - www <<-'END' >port 2>/dev/null 3>&- &
+		import functools, http.server, sys
+		handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
+		server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+		print(server.server_port, flush=True)
+		server.handle_request()
+	END
+	eventually test -s port
+	run_block "$(man_block vsockd.8 '--connect 80' | mended | sed "s/8080/$(cat port)/; \$ s/\$/ \&/")
+$(page_qemu)"
+	eventually guest-shell shell.sock 2 true
+	expect_match 'hello from the host' "$(guest-shell shell.sock 20 \
+		'printf "GET /page HTTP/1.0\r\n\r\n" | socat -t 10 - VSOCK-CONNECT:2:80')"
+}
+
+# What two guests have of it is shown in siblings.bats.
+@test "vsockd(8): two devices whose guests may talk to each other" {
+	once
+	mkdir "$VMCTL_RUN_DIR/vm1" "$VMCTL_RUN_DIR/vm2"
+	run_block "$(man_block vsockd.8 '--peers' | mended)"
+	eventually test -S "$VMCTL_RUN_DIR/vm1/vhost.sock"
+	eventually test -S "$VMCTL_RUN_DIR/vm2/vhost.sock"
+	eventually test -S "$VMCTL_RUN_DIR/peers/3"
+	eventually test -S "$VMCTL_RUN_DIR/peers/4"
+}
+
+@test "vmctl-agent(8): the examples in a guest, and from the host" {
+	once
+	vm up vm1 --kernel "$VM_KERNEL" --append vmctl.agent=no --no-wait
+	typed() { sed 's/^[#$] //'; } # without the prompt
+	in_guest() { vm run vm1 "$1"; }
+	in_guest 'umount /dev/pts; rmdir /dev/pts'
+	in_guest "$(man_block vmctl-agent.8 'mount -t devpts' | typed)"
+	in_guest 'mount | grep devpts'
+	in_guest "$(man_block vmctl-agent.8 '2>/dev/console &' | typed)"
+	eventually vmctl ping vm1
+	run_block "$(man_block vmctl-agent.8 '$ vmctl info vm1' | typed)"
+	run_block "$(man_block vmctl-agent.8 '$ vmctl net vm1' | typed)"
+	run_block "$(man_block vmctl-agent.8 '$ vmctl events vm1' | typed | sed 's/$/ --count 1/')"
+	in_guest 'kill $(pidof vmctl-agent)'
+	in_guest "$(man_block vmctl-agent.8 '# vmctl-agent --kata' | typed) >/tmp/kata.log 2>&1 &"
+	eventually ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 1024 call grpc.Health Check
+	vmctl ping vm1
+	vm down vm1
+}
+
+@test "vmctl-agent(8): the policies let through and refuse what the page says" {
+	once
+	vm up vm1 --kernel "$VM_KERNEL"
+	# Another agent, with this policy; what it says to calls without an argument.
+	policy() { # policy LINES
+		sed 's/^/echo "/; s/$/"/' <<<"$1" >policy
+		vm run vm1 "[ ! -e /tmp/pid ] || kill \$(cat /tmp/pid)
+			{ $(cat policy); } >/tmp/policy
+			vmctl-agent --listen vsock:230 --policy /tmp/policy >/tmp/log 2>&1 & echo \$! >/tmp/pid"
+		eventually ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 230 call vmctl.agent.v1.GuestAgent Ping
+	}
+	answer() { ttrpc-client "$VMCTL_RUN_DIR/vm1/vsock.sock" 230 call vmctl.agent.v1.GuestAgent "$1" 2>&1 || true; }
+	allowed() { for call; do [[ $(answer "$call") != *'status 7'* ]] || { echo "$call is refused"; return 1; }; done; }
+	refused() { for call; do expect_match 'status 7: .*/tmp/policy' "$(answer "$call")"; done; }
+	policy "$(man_block vmctl-agent.8 '# whatever else there is')"
+	allowed GetGuestInfo GetTime
+	refused ListCpus Shutdown
+	policy "$(man_block vmctl-agent.8 'allow vmctl.agent.v1.GuestAgent/Exec')"
+	allowed GetGuestInfo
+	refused ListCpus Shutdown Reboot
+	policy "$(man_block vmctl-agent.8 'deny vmctl.agent.v1.GuestAgent/WriteFile')"
+	allowed GetGuestInfo StatFile ListCpus
+	refused MakeDirectory MakeSymlink FreezeFilesystems WriteFile Exec
+	vm down vm1
 }

@@ -233,8 +233,13 @@ devices() { guest 'ls /sys/bus/platform/devices | grep virtio-mmio' | xargs; }
 	run vmctl unplug-mmio guest --base 0xfeb00c00 --size 0x200 --irq 10
 	expect 9 "$status"
 	# shellcheck disable=SC2086
-	vmctl unplug-mmio guest $where
+	described unplug-mmio guest $where
 	guest '! test -e /dev/vda'
+	# shellcheck disable=SC2086
+	described hotplug-mmio guest $where
+	described devices guest
+	# shellcheck disable=SC2086
+	vmctl unplug-mmio guest $where
 	# shellcheck disable=SC2086
 	run vmctl unplug-mmio guest $where
 	expect 9 "$status"

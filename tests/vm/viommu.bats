@@ -212,7 +212,7 @@ kind=0 endpoint=0x100 segment=0 first=0x100 last=0x107 base=0x0' "$(listed viomm
 	fi
 	man_example 'hotplug-iommu vm1'
 	# shellcheck disable=SC2086
-	vmctl hotplug-iommu guest $where --endpoint 00:04.0-00:04.7=0x20
+	described hotplug-iommu guest $where --endpoint 00:04.0-00:04.7=0x20
 	expect '0000:00:04.0 0000:00:04.1' "$(grouped)"
 	run vmctl devices guest
 	expect_match $'\nviommu +0xfeb02c00 .*\nrange +' "$output"
@@ -228,8 +228,9 @@ kind=0 endpoint=0x100 segment=0 first=0x100 last=0x107 base=0x0' "$(listed viomm
 	expect 9 "$status"
 	expect_match 'endpoint 0000:00:04.0: its disk is in use .*free it in the guest' "$output"
 	guest 'kill $(cat /tmp/holder)'
+	described devices guest
 	# shellcheck disable=SC2086
-	eventually vmctl unplug-iommu guest $where
+	eventually described unplug-iommu guest $where
 	expect '' "$(grouped)"
 	run vmctl hotplug-iommu guest --pci 00:05.0 --endpoint 00:04.0=0x20
 	expect 9 "$status"
