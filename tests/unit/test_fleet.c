@@ -308,6 +308,12 @@ static void completion_offers_what_can_stand_there(void **state)
 	offers(ARGS("vmctl", "__complete", "hotplug-cpu", "--qmp", "/"), ":files");
 	offers(ARGS("vmctl", "__complete", "hotplug-cpu", "--qmp=/"), ":files");
 	offers(ARGS("vmctl", "__complete", "qemu-args", "w"), "web");
+	offers(ARGS("vmctl", "__complete", "cp", ""), "down: vm1: web: :files");
+	offers(ARGS("vmctl", "__complete", "cp", "w"), "web: :files");
+	offers(ARGS("vmctl", "__complete", "cp", "vm1:/etc/motd", "./"), ":files");
+	offers(ARGS("vmctl", "__complete", "cp", "file", "d"), "down: :files");
+	/* Not the host's files as the guest's. */
+	offers(ARGS("vmctl", "__complete", "cp", "vm1:/et"), "");
 	offers(ARGS("vmctl", "__complete", "no-verb", ""), "");
 	remove_vms(&vm);
 	fake_stop(&vm);
