@@ -196,6 +196,9 @@ static void complete_verb(const struct description *d, char **words, int n,
 				operand_number++;
 		} else {
 			operand_number++;
+			/* From there on all is the command's. */
+			operands_only |=
+				operand_number > 1 && strstr(d->operands, "COMMAND");
 		}
 	}
 	if (arg) {

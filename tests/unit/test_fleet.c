@@ -314,6 +314,9 @@ static void completion_offers_what_can_stand_there(void **state)
 	offers(ARGS("vmctl", "__complete", "cp", "file", "d"), "down: :files");
 	/* Not the host's files as the guest's. */
 	offers(ARGS("vmctl", "__complete", "cp", "vm1:/et"), "");
+	offers(ARGS("vmctl", "__complete", "exec", "vm1", "--d"), "--dir");
+	offers(ARGS("vmctl", "__complete", "exec", "vm1", "ls", "--d"), "");
+	offers(ARGS("vmctl", "__complete", "exec", "--all", "ls", "--d"), "");
 	offers(ARGS("vmctl", "__complete", "no-verb", ""), "");
 	remove_vms(&vm);
 	fake_stop(&vm);
