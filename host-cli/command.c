@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fleet.h"
 #include "guest_rpc.h"
 #include "terminal.h"
 #include "vmctl/agent/v1/exec.pb-c.h"
@@ -196,10 +197,10 @@ static int take_message(struct run *run, const Response *response, struct error 
 		report_debug(run->report, "process %u", response->started->pid);
 		return 0;
 	case VMCTL__AGENT__V1__EXEC_RESPONSE__MESSAGE_OUTPUT:
-		ret = write_all(STDOUT_FILENO, &response->output);
+		ret = write_all(fleet_guest_fd(STDOUT_FILENO), &response->output);
 		break;
 	case VMCTL__AGENT__V1__EXEC_RESPONSE__MESSAGE_ERRORS:
-		ret = write_all(STDERR_FILENO, &response->errors);
+		ret = write_all(fleet_guest_fd(STDERR_FILENO), &response->errors);
 		break;
 	case VMCTL__AGENT__V1__EXEC_RESPONSE__MESSAGE_EXIT:
 		take_exit(run, response->exit);

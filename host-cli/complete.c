@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "complete.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,15 +87,31 @@ static const char *argument_of(const struct description *d, const char *option,
 	return NULL;
 }
 
-static void offer_names(const char *prefix, const char *cur)
+/* What follows a name: nothing, or the colon before a path. */
+static void offer_names(const char *prefix, const char *cur, const char *behind)
 {
+	char word[NAME_MAX + 2];
 	struct names names;
 	size_t i;
 
 	if (!names_read(&names, NULL))
-		for (i = 0; i < names.count; i++)
-			offer(prefix, names.name[i], "VM", cur);
+		for (i = 0; i < names.count; i++) {
+			snprintf(word, sizeof(word), "%s%s", names.name[i], behind);
+			offer(prefix, word, "VM", cur);
+		}
 	names_free(&names);
+}
+
+/* For cp: a file of this host, or VM:PATH, of which nothing here lists the path. */
+static void offer_places(const char *prefix, const char *cur)
+{
+	size_t len = strcspn(cur, ":/");
+
+	if (cur[len] == ':')
+		return;
+	if (!cur[len])
+		offer_names(prefix, cur, ":");
+	puts(":files");
 }
 
 /* Of a list with commas it is the last word that is being written. */
@@ -107,7 +124,7 @@ static void offer_list(const char *prefix, const char *cur, const char *const *w
 	if (asprintf(&all, "%s%.*s", prefix, (int)before, cur) < 0)
 		return;
 	if (!words)
-		offer_names(all, cur + before);
+		offer_names(all, cur + before, "");
 	for (; words && *words; words++)
 		offer(all, *words, "", cur + before);
 	free(all);
@@ -119,13 +136,14 @@ static void offer_values(const char *name, const char *prefix, const char *cur)
 	static const char *const parties[] = {"agent", "module", NULL};
 
 	if (!strcmp(name, "VM") || !strcmp(name, "NAME"))
-		offer_names(prefix, cur);
+		offer_names(prefix, cur, "");
 	else if (!strcmp(name, "NAMES"))
 		offer_list(prefix, cur, NULL);
 	else if (!strcmp(name, "PARTIES"))
 		offer_list(prefix, cur, parties);
-	else if (strstr(name, "PATH") || strstr(name, "FILE") ||
-		 !strncmp(name, "SOURCE", 6) || !strncmp(name, "DEST", 4))
+	else if (!strncmp(name, "SOURCE", 6) || !strncmp(name, "DEST", 4))
+		offer_places(prefix, cur);
+	else if (strstr(name, "PATH") || strstr(name, "FILE"))
 		puts(":files");
 }
 
@@ -178,6 +196,9 @@ static void complete_verb(const struct description *d, char **words, int n,
 				operand_number++;
 		} else {
 			operand_number++;
+			/* From there on all is the command's. */
+			operands_only |=
+				operand_number > 1 && strstr(d->operands, "COMMAND");
 		}
 	}
 	if (arg) {

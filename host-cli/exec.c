@@ -48,6 +48,7 @@ static const struct options_syntax syntax = {
 	.max_args = INT_MAX,
 	.timeout_help = "for the command (no limit)",
 	.no_timeout = true,
+	.runs_command = true,
 };
 
 int exec_main(int argc, char **argv)

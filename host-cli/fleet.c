@@ -12,22 +12,39 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cleanup.h"
 #include "names.h"
+#include "report.h"
 #include "status.h"
 #include "text.h"
 
-/* What a process writes to one of its two streams, up to a newline. */
+#define PIECE_MAX (64u << 10) /* of a line; what is longer goes in pieces */
+
+/*
+ * What the process of one VM writes to: the streams of the guest's command, which may
+ * say whatever it likes, and apart from them what vmctl itself says.
+ */
+enum {
+	GUEST_OUT,
+	GUEST_ERR,
+	OWN_OUT,
+	OWN_ERR,
+	STREAMS
+};
+
+/* One of them, up to a newline. */
 struct stream {
 	int fd; /* -1: it is closed */
 	FILE *to;
-	char *line;
-	size_t len, size;
+	bool guests;
+	char *line; /* PIECE_MAX, and a newline */
+	size_t len;
+	bool begun; /* pieces of the line have been passed on */
 };
 
 struct member {
-	pid_t pid; /* 0: not started, or gone */
-	struct stream out, err;
+	pid_t pid;	     /* 0: not started, or gone */
+	char printable[256]; /* the VM's name, as its reports have it */
+	struct stream stream[STREAMS];
 };
 
 static struct {
@@ -35,6 +52,7 @@ static struct {
 	bool member; /* this is the process of one VM */
 	struct names names;
 	bool json, quiet;
+	int failure; /* the code of one that is not a VM's */
 	char **argv; /* with a place for the name */
 	int argc, place;
 } fleet;
@@ -105,7 +123,8 @@ bool fleet_wanted(void)
 	return !fleet.member && (fleet.all || fleet.named);
 }
 
-int fleet_set_line(int argc, char **argv, int first, const struct options *options,
+int fleet_set_line(int argc, char **argv, int first,
+		   const struct options_syntax *syntax, const struct options *options,
 		   struct error *err)
 {
 	if (fleet.all && fleet.named)
@@ -120,6 +139,7 @@ int fleet_set_line(int argc, char **argv, int first, const struct options *optio
 	fleet.place = first;
 	fleet.json = options->json;
 	fleet.quiet = options->quiet;
+	fleet.failure = syntax->runs_command ? REPORT_CODE_FAILED : STATUS_FAILURE;
 	return 0;
 }
 
@@ -128,16 +148,35 @@ bool fleet_ready(void)
 	return fleet.argv && !fleet.member;
 }
 
-/* In the process of one VM: never returns. */
-static void be_member(const char *name, int (*verb)(int argc, char **argv), int out,
-		      int err)
+bool fleet_is_member(void)
 {
-	int null = open("/dev/null", O_RDONLY), code;
+	return fleet.member;
+}
+
+/* Of a stream, in the process of one VM: from 1 on, vmctl's own first. */
+static int number_of(int stream)
+{
+	return STDOUT_FILENO + (stream + STREAMS - OWN_OUT) % STREAMS;
+}
+
+int fleet_guest_fd(int fd)
+{
+	if (!fleet.member)
+		return fd;
+	return number_of(fd == STDOUT_FILENO ? GUEST_OUT : GUEST_ERR);
+}
+
+/* In the process of one VM: never returns. */
+static void be_member(const char *name, int (*verb)(int argc, char **argv),
+		      const int theirs[STREAMS])
+{
+	int null = open("/dev/null", O_RDONLY), code, i;
 
 	dup2(null, STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	dup2(err, STDERR_FILENO);
-	closefrom(STDERR_FILENO + 1);
+	/* Those pipes have higher numbers, and rising ones: none is overwritten. */
+	for (i = 0; i < STREAMS; i++)
+		dup2(theirs[i], number_of(i));
+	closefrom(STDOUT_FILENO + STREAMS);
 	fleet.member = true;
 	fleet.argv[fleet.place] = (char *)name;
 	code = verb(fleet.argc, fleet.argv);
@@ -145,111 +184,167 @@ static void be_member(const char *name, int (*verb)(int argc, char **argv), int 
 	_exit(code);
 }
 
-static int start(struct member *m, const char *name, int (*verb)(int argc, char **argv),
-		 const sigset_t *mask)
+static void close_stream(struct stream *s)
 {
-	int out[2], err[2], ret = 0;
-
-	if (pipe2(out, O_CLOEXEC))
-		return -errno;
-	if (pipe2(err, O_CLOEXEC)) {
-		close(out[0]);
-		close(out[1]);
-		return -errno;
-	}
-	fflush(stdout);
-	fflush(stderr);
-	m->pid = fork();
-	if (!m->pid) {
-		sigprocmask(SIG_SETMASK, mask, NULL);
-		be_member(name, verb, out[1], err[1]);
-	}
-	if (m->pid < 0)
-		ret = -errno;
-	close(out[1]);
-	close(err[1]);
-	if (ret) {
-		m->pid = 0;
-		close(out[0]);
-		close(err[0]);
-		return ret;
-	}
-	m->out = (struct stream){.fd = out[0], .to = stdout};
-	m->err = (struct stream){.fd = err[0], .to = stderr};
-	return 0;
-}
-
-/* Whether the line says by itself which VM it is about, or must stay as it is. */
-static bool is_named(const struct stream *s, const char *name)
-{
-	size_t len = strlen(name);
-
-	if (s->to == stdout && fleet.json)
-		return true;
-	if (s->to == stderr && s->len > 7 && !memcmp(s->line, "vmctl: ", 7))
-		return true;
-	return s->len > len && !memcmp(s->line, name, len) && s->line[len] == ':';
-}
-
-static void pass_line(struct stream *s, const char *name)
-{
-	char printable[256];
-
-	if (!is_named(s, name)) {
-		text_copy(printable, sizeof(printable), name, strlen(name));
-		fprintf(s->to, "%s: ", printable);
-	}
-	fwrite(s->line, 1, s->len, s->to);
-	s->len = 0;
-}
-
-static void end_stream(struct stream *s, const char *name)
-{
-	if (s->len) {
-		s->line[s->len++] = '\n';
-		pass_line(s, name);
-	}
 	free(s->line);
 	s->line = NULL;
-	close(s->fd);
+	if (s->fd >= 0)
+		close(s->fd);
 	s->fd = -1;
 }
 
-/* Room for one byte more than that. */
-static bool make_room(struct stream *s, size_t len)
+/* Of each pipe one end is the member's own, and its process's the other. */
+static int open_streams(struct member *m, int theirs[STREAMS])
 {
-	size_t size = s->size ? s->size : 4096;
-	char *more;
+	int i, ends[2];
 
-	while (size <= len)
-		size *= 2;
-	if (size == s->size)
-		return true;
-	more = realloc(s->line, size);
-	if (!more)
-		return false;
-	s->line = more;
-	s->size = size;
-	return true;
+	for (i = 0; i < STREAMS; i++) {
+		m->stream[i] = (struct stream){
+			.fd = -1,
+			.to = i == GUEST_OUT || i == OWN_OUT ? stdout : stderr,
+			.guests = i == GUEST_OUT || i == GUEST_ERR,
+		};
+		theirs[i] = -1;
+	}
+	for (i = 0; i < STREAMS; i++) {
+		m->stream[i].line = malloc(PIECE_MAX + 1);
+		if (!m->stream[i].line || pipe2(ends, O_CLOEXEC))
+			return -errno;
+		m->stream[i].fd = ends[0];
+		theirs[i] = ends[1];
+	}
+	return 0;
 }
 
-static void take_stream(struct stream *s, const char *name)
+static int start(struct member *m, const char *name, int (*verb)(int argc, char **argv),
+		 const sigset_t *mask)
+{
+	int theirs[STREAMS], i, ret = open_streams(m, theirs);
+
+	fflush(stdout);
+	fflush(stderr);
+	text_copy(m->printable, sizeof(m->printable), name, strlen(name));
+	m->pid = ret ? 0 : fork();
+	if (!ret && !m->pid) {
+		sigprocmask(SIG_SETMASK, mask, NULL);
+		be_member(name, verb, theirs);
+	}
+	if (m->pid < 0) {
+		ret = -errno;
+		m->pid = 0;
+	}
+	for (i = 0; i < STREAMS; i++) {
+		if (theirs[i] >= 0)
+			close(theirs[i]);
+		if (ret)
+			close_stream(&m->stream[i]);
+	}
+	return ret;
+}
+
+struct run {
+	struct member *member;
+	size_t started, running;
+	int worst, signals;
+	bool stopping; /* a signal came, or what is below: no more are started */
+	bool lost;     /* standard output takes nothing any more */
+	/* A long line of vmctl's own, such as an object, goes on: the others wait. */
+	const struct stream *going_on;
+};
+
+static void note(struct run *run, int code)
+{
+	if (code > run->worst)
+		run->worst = code;
+}
+
+static void signal_all(struct run *run, int number)
+{
+	size_t i;
+
+	run->stopping = true;
+	for (i = 0; i < run->started; i++)
+		if (run->member[i].pid)
+			kill(run->member[i].pid, number);
+}
+
+/*
+ * Whether the line says by itself which VM it is about, or must stay as it is. What a
+ * guest's command writes says nothing: it could name another VM.
+ */
+static bool is_named(const struct stream *s, const char *name)
+{
+	const char *line = s->line;
+	size_t left = s->len, len = strlen(name);
+
+	if (s->guests)
+		return false;
+	if (fleet.json && (s->to == stdout || *line == '{'))
+		return true;
+	if (s->to == stderr && left > 7 && !memcmp(line, "vmctl: ", 7)) {
+		line += 7;
+		left -= 7;
+	}
+	return left > len && !memcmp(line, name, len) && line[len] == ':';
+}
+
+/* A line, or a piece of one. */
+static void pass(struct run *run, struct stream *s, const char *name, bool ends)
+{
+	/* What is not one object may as well be lines of its own. */
+	if (!ends && s->guests) {
+		s->line[s->len++] = '\n';
+		ends = true;
+	}
+	if (!run->lost || s->to != stdout) {
+		if (!s->begun && !is_named(s, name))
+			fprintf(s->to, "%s: ", name);
+		fwrite(s->line, 1, s->len, s->to);
+	}
+	s->len = 0;
+	s->begun = !ends;
+	run->going_on = ends ? NULL : s;
+}
+
+static void end_stream(struct run *run, struct stream *s, const char *name)
+{
+	if (s->len || s->begun) {
+		s->line[s->len++] = '\n';
+		pass(run, s, name, true);
+	}
+	close_stream(s);
+}
+
+/* Nobody can be told what comes of it: what runs is ended. */
+static void check_output(struct run *run)
+{
+	if (run->lost || (!fflush(stdout) && !ferror(stdout)))
+		return;
+	perror("vmctl: writing to standard output");
+	run->lost = true;
+	signal_all(run, SIGTERM);
+}
+
+static void take_stream(struct run *run, struct stream *s, const char *name)
 {
 	char some[16384];
-	ssize_t i, n = read(s->fd, some, sizeof(some));
+	ssize_t i, n;
 
+	if (run->going_on && run->going_on != s)
+		return;
+	n = read(s->fd, some, sizeof(some));
 	if (n < 0 && errno == EINTR)
 		return;
-	if (n <= 0 || !make_room(s, s->len + (size_t)n)) {
-		end_stream(s, name);
-		return;
-	}
+	if (n <= 0)
+		end_stream(run, s, name);
 	for (i = 0; i < n; i++) {
+		if (s->len == PIECE_MAX && some[i] != '\n')
+			pass(run, s, name, false);
 		s->line[s->len++] = some[i];
 		if (some[i] == '\n')
-			pass_line(s, name);
+			pass(run, s, name, true);
 	}
-	fflush(s->to);
+	check_output(run);
 }
 
 /* Its exit code, as the shell has it. */
@@ -273,19 +368,6 @@ static int reap(struct member *m)
 	}
 }
 
-struct run {
-	struct member *member;
-	size_t started, running;
-	int worst, signals;
-	bool stopping; /* a signal came: no more are started */
-};
-
-static void note(struct run *run, int code)
-{
-	if (code > run->worst)
-		run->worst = code;
-}
-
 static void start_some(struct run *run, int (*verb)(int argc, char **argv),
 		       const sigset_t *mask)
 {
@@ -296,8 +378,8 @@ static void start_some(struct run *run, int (*verb)(int argc, char **argv),
 
 		if (ret) {
 			fprintf(stderr, "vmctl: %s: starting a process for it: %s\n",
-				name, strerror(-ret));
-			note(run, STATUS_FAILURE);
+				run->member[run->started].printable, strerror(-ret));
+			note(run, fleet.failure);
 		}
 		run->running += !ret;
 		run->started++;
@@ -307,48 +389,60 @@ static void start_some(struct run *run, int (*verb)(int argc, char **argv),
 static void pass_signal(struct run *run)
 {
 	struct signalfd_siginfo info;
-	size_t i;
 
 	if (read(run->signals, &info, sizeof(info)) != sizeof(info))
 		return;
-	run->stopping = true;
 	note(run, STATUS_INTERRUPTED);
-	for (i = 0; i < run->started; i++)
-		if (run->member[i].pid)
-			kill(run->member[i].pid, (int)info.ssi_signo);
+	signal_all(run, (int)info.ssi_signo);
+}
+
+/* p: what its streams have. */
+static void take_member(struct run *run, struct member *m, const struct pollfd *p)
+{
+	bool open = false;
+	int i;
+
+	for (i = 0; i < STREAMS; i++) {
+		/* What vmctl says of a command comes behind what that has written. */
+		bool waits = i >= OWN_OUT && p[i - OWN_OUT].revents;
+
+		if (p[i].revents && !waits)
+			take_stream(run, &m->stream[i], m->printable);
+		open |= m->stream[i].fd >= 0;
+	}
+	if (open)
+		return;
+	note(run, reap(m));
+	run->running--;
 }
 
 /* Waits for something of those that run, and takes it. */
 static void take_some(struct run *run)
 {
-	struct pollfd p[2 * FLEET_AT_ONCE + 1] = {
+	struct pollfd p[STREAMS * FLEET_AT_ONCE + 1] = {
 		{.fd = run->signals, .events = POLLIN}};
-	size_t which[FLEET_AT_ONCE], i, n = 0;
+	struct member *which[FLEET_AT_ONCE];
+	size_t i, j, n = 0;
 
 	for (i = 0; i < run->started && n < FLEET_AT_ONCE; i++) {
-		if (!run->member[i].pid)
-			continue;
-		p[1 + 2 * n] = (struct pollfd){run->member[i].out.fd, POLLIN, 0};
-		p[2 + 2 * n] = (struct pollfd){run->member[i].err.fd, POLLIN, 0};
-		which[n++] = i;
+		struct member *m = &run->member[i];
+
+		for (j = 0; m->pid && j < STREAMS; j++) {
+			const struct stream *s = &m->stream[j];
+			bool waits = run->going_on && run->going_on != s;
+
+			p[1 + STREAMS * n + j] =
+				(struct pollfd){waits ? -1 : s->fd, POLLIN, 0};
+		}
+		if (m->pid)
+			which[n++] = m;
 	}
-	if (poll(p, 1 + 2 * n, -1) < 0)
+	if (poll(p, 1 + STREAMS * n, -1) < 0)
 		return;
 	if (p[0].revents)
 		pass_signal(run);
-	for (i = 0; i < n; i++) {
-		struct member *m = &run->member[which[i]];
-		const char *name = fleet.names.name[which[i]];
-
-		if (p[1 + 2 * i].revents)
-			take_stream(&m->out, name);
-		if (p[2 + 2 * i].revents)
-			take_stream(&m->err, name);
-		if (m->out.fd >= 0 || m->err.fd >= 0)
-			continue;
-		note(run, reap(m));
-		run->running--;
-	}
+	for (i = 0; i < n; i++)
+		take_member(run, which[i], p + 1 + STREAMS * i);
 }
 
 static int run_all(int (*verb)(int argc, char **argv))
@@ -365,7 +459,7 @@ static int run_all(int (*verb)(int argc, char **argv))
 	run.member = calloc(fleet.names.count, sizeof(*run.member));
 	if (run.signals < 0 || !run.member) {
 		fprintf(stderr, "vmctl: %s\n", strerror(errno));
-		run.worst = STATUS_FAILURE;
+		run.worst = fleet.failure;
 	} else {
 		do {
 			start_some(&run, verb, &old);
@@ -378,7 +472,7 @@ static int run_all(int (*verb)(int argc, char **argv))
 	if (run.signals >= 0)
 		close(run.signals);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	return run.worst;
+	return run.lost ? fleet.failure : run.worst;
 }
 
 int fleet_run(int (*verb)(int argc, char **argv))
@@ -388,7 +482,7 @@ int fleet_run(int (*verb)(int argc, char **argv))
 
 	if (fleet.all && names_read(&fleet.names, &err)) {
 		fprintf(stderr, "vmctl: %s\n", err.text);
-		code = STATUS_FAILURE;
+		code = fleet.failure;
 	} else if (fleet.names.count) {
 		code = run_all(verb);
 	} else if (!fleet.quiet) {

@@ -16,10 +16,12 @@
 #include "dial.h"
 #include "forward.h"
 #include "joint.h"
+#include "text.h"
 
 #define BACKLOG_MS 10  /* until another try to get into a full backlog */
 #define ACCEPT_MS  200 /* until another accept, where descriptors are short */
-#define POLLS	   (1 + FORWARDS_MAX + FORWARD_CONNECTIONS_MAX * JOINT_POLLS)
+#define LISTENERS  (FORWARDS_MAX * FORWARD_ADDRESSES_MAX)
+#define POLLS	   (1 + LISTENERS + FORWARD_CONNECTIONS_MAX * JOINT_POLLS)
 
 struct connection {
 	const struct forward *forward;
@@ -35,7 +37,13 @@ struct connection {
 struct server {
 	struct forward *forwards;
 	size_t count;
+	struct {
+		const struct forward *forward;
+		int fd;
+	} listener[LISTENERS]; /* of all of them */
+	size_t listeners;
 	const struct vm *vm;
+	const struct addrinfo *addresses; /* the VM's */
 	struct report *report;
 	int signals;
 	struct connection connection[FORWARD_CONNECTIONS_MAX];
@@ -48,31 +56,43 @@ struct server {
 	size_t polls;
 };
 
+/* What an event is for people: said with -v, unless --quiet, or always. */
+enum weight {
+	DETAIL,
+	NOTICE,
+	FAILURE
+};
+
 /* One event, for a program or for people; takes the object over. */
-static void tell(struct server *s, const char *event, json_t *more, bool warns,
+static void tell(struct server *s, const char *event, json_t *more, enum weight weight,
 		 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-static void tell(struct server *s, const char *event, json_t *more, bool warns,
+static void tell(struct server *s, const char *event, json_t *more, enum weight weight,
 		 const char *fmt, ...)
 {
 	struct report *r = s->report;
+	const struct options *options = r->options;
+	bool asked = options->json || options->verbose || weight == NOTICE;
 	char text[REPORT_TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (r->options->json) {
+	text_sanitize(text);
+	if (weight != FAILURE && (options->quiet || !asked)) {
+		json_decref(more);
+		return;
+	}
+	if (options->json) {
 		json_t *o = json_pack("{s:s, s:s}", "event", event, "vm", r->printable);
 
 		json_object_update(o, more);
 		json_dumpf(o, stderr, JSON_COMPACT);
 		putc('\n', stderr);
 		json_decref(o);
-	} else if (warns && !r->options->quiet) {
-		fprintf(stderr, "vmctl: %s: %s\n", r->printable, text);
 	} else {
-		report_debug(r, "%s", text);
+		fprintf(stderr, "vmctl: %s: %s\n", r->printable, text);
 	}
 	json_decref(more);
 }
@@ -99,7 +119,7 @@ static void fail(struct server *s, struct connection *c, const char *why)
 	char text[ENDPOINT_TEXT_MAX];
 
 	json_object_set_new(o, "error", json_string(why));
-	tell(s, "failed", o, true, "connection %u from %s to port %u: %s", c->number,
+	tell(s, "failed", o, FAILURE, "connection %u from %s to port %u: %s", c->number,
 	     endpoint_format(&c->forward->local, text), c->forward->port, why);
 	s->failed++;
 	c->over = true;
@@ -113,7 +133,7 @@ static void end(struct server *s, struct connection *c)
 			    json_integer((json_int_t)c->joint.up.bytes));
 	json_object_set_new(o, "received_bytes",
 			    json_integer((json_int_t)c->joint.down.bytes));
-	tell(s, "closed", o, false,
+	tell(s, "closed", o, DETAIL,
 	     "connection %u: closed, %llu bytes sent, %llu received", c->number,
 	     (unsigned long long)c->joint.up.bytes,
 	     (unsigned long long)c->joint.down.bytes);
@@ -150,7 +170,7 @@ static void step_dial(struct server *s, struct connection *c)
 	if (joint_init(&c->joint, c->local, c->local, c->guest))
 		fail(s, c, "out of memory");
 	else
-		tell(s, "open", describe_connection(c), false,
+		tell(s, "open", describe_connection(c), DETAIL,
 		     "connection %u: %s to port %u", c->number,
 		     endpoint_format(&c->forward->local, text), c->forward->port);
 }
@@ -171,13 +191,13 @@ static void step(struct server *s, struct connection *c)
 		end(s, c);
 }
 
-static void accept_one(struct server *s, const struct forward *f)
+static void accept_one(struct server *s, const struct forward *f, int listener)
 {
 	struct connection *c = &s->connection[s->connections];
-	int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		tell(s, "full", describe(f), true, "accepting a connection: %s",
+		tell(s, "full", describe(f), FAILURE, "accepting a connection: %s",
 		     strerror(errno));
 		s->pause = deadline_after_ms(ACCEPT_MS);
 	}
@@ -190,7 +210,7 @@ static void accept_one(struct server *s, const struct forward *f)
 		.guest = -1,
 		.deadline = deadline_after_ms(s->report->options->timeout_ms),
 	};
-	dial_begin(&c->dial, &s->vm->endpoint, f->port);
+	dial_begin(&c->dial, &s->vm->endpoint, f->port, s->addresses);
 	s->connections++;
 	step_dial(s, c);
 }
@@ -226,10 +246,10 @@ static int prepare(struct server *s)
 	size_t i;
 
 	s->poll[0] = (struct pollfd){.fd = s->signals, .events = POLLIN};
-	for (i = 0; i < s->count; i++)
-		s->poll[1 + i] = (struct pollfd){
-			.fd = room ? s->forwards[i].listener : -1, .events = POLLIN};
-	s->polls = 1 + s->count;
+	for (i = 0; i < s->listeners; i++)
+		s->poll[1 + i] = (struct pollfd){.fd = room ? s->listener[i].fd : -1,
+						 .events = POLLIN};
+	s->polls = 1 + s->listeners;
 	for (i = 0; i < s->connections; i++) {
 		struct connection *c = &s->connection[i];
 
@@ -242,6 +262,7 @@ static int prepare(struct server *s)
 		s->poll[s->polls++] = (struct pollfd){.fd = c->dial.fd,
 						      .events = dial_events(&c->dial)};
 		timeout = sooner(timeout, deadline_left_ms(c->deadline));
+		timeout = sooner(timeout, dial_turn_ms(&c->dial));
 		if (c->dial.fd < 0)
 			timeout = sooner(timeout, BACKLOG_MS);
 	}
@@ -260,11 +281,22 @@ static bool turn(struct server *s)
 		return false;
 	for (i = 0; i < n; i++)
 		step(s, &s->connection[i]);
-	for (i = 0; i < s->count; i++)
+	for (i = 0; i < s->listeners; i++)
 		if (s->poll[1 + i].revents && s->connections < FORWARD_CONNECTIONS_MAX)
-			accept_one(s, &s->forwards[i]);
+			accept_one(s, s->listener[i].forward, s->listener[i].fd);
 	sweep(s);
 	return true;
+}
+
+static void collect_listeners(struct server *s)
+{
+	size_t i, j;
+
+	for (i = 0; i < s->count; i++)
+		for (j = 0; j < s->forwards[i].listeners; j++) {
+			s->listener[s->listeners].forward = &s->forwards[i];
+			s->listener[s->listeners++].fd = s->forwards[i].listener[j];
+		}
 }
 
 static void serve(struct server *s)
@@ -273,7 +305,7 @@ static void serve(struct server *s)
 	size_t i;
 
 	for (i = 0; i < s->count; i++)
-		tell(s, "listening", describe(&s->forwards[i]), true,
+		tell(s, "listening", describe(&s->forwards[i]), NOTICE,
 		     "%s leads to port %u",
 		     endpoint_format(&s->forwards[i].local, text), s->forwards[i].port);
 	while (turn(s))
@@ -288,7 +320,7 @@ static void serve(struct server *s)
 }
 
 enum status forward_serve(struct forward *forwards, size_t n, const struct vm *vm,
-			  struct report *r)
+			  const struct addrinfo *addresses, struct report *r)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	sigset_t set;
@@ -297,7 +329,9 @@ enum status forward_serve(struct forward *forwards, size_t n, const struct vm *v
 		return report_fail(r, STATUS_FAILURE, "out of memory");
 	s->forwards = forwards;
 	s->count = n;
+	collect_listeners(s);
 	s->vm = vm;
+	s->addresses = addresses;
 	s->report = r;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);

@@ -11,6 +11,7 @@
 
 #define SPECS_MAX 48
 #define LONG_BASE 256 /* getopt's values from here up are indexes into specs */
+#define OPERAND	  1   /* getopt's value for one, where it gives them in their order */
 
 static int set_json(void *into, const char *value, struct error *err)
 {
@@ -188,6 +189,8 @@ static void prepare(const struct parser *p, struct option *longs, char *shorts)
 {
 	size_t i;
 
+	if (p->syntax->runs_command)
+		*shorts++ = '-'; /* operands in their order */
 	*shorts++ = ':';
 	for (i = 0; i < p->count; i++) {
 		longs[i].name = p->spec[i]->name;
@@ -261,7 +264,7 @@ int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 	struct parser p = {.syntax = syntax};
 	struct error err = {0};
 	struct option longs[SPECS_MAX + 1] = {0};
-	char shorts[SPECS_MAX + 2];
+	char shorts[SPECS_MAX + 3], *vm = NULL;
 	int c, ret;
 
 	fleet_begin();
@@ -282,16 +285,29 @@ int options_parse(int argc, char **argv, const struct options_syntax *syntax,
 	optind = 0; /* glibc: start afresh */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (c == OPERAND && !vm && !fleet_wanted()) {
+			vm = optarg;
+			continue;
+		}
+		if (c == OPERAND) {
+			optind--; /* the command begins */
+			break;
+		}
 		ret = take(&p, c, argv);
 		if (ret)
 			return ret;
 	}
+	if (vm && fleet_wanted())
+		return wrong(&p, "give VM, or --all or --vm in its place");
+	/* What stands before the command has been read. */
+	if (vm)
+		argv[--optind] = vm;
 	common->args = argv + optind;
 	common->nargs = argc - optind;
 	ret = check_operands(&p, common);
 	if (ret || !fleet_wanted())
 		return ret;
-	if (fleet_set_line(argc, argv, optind, common, &err))
+	if (fleet_set_line(argc, argv, optind, syntax, common, &err))
 		return wrong(&p, err.text);
 	return 1;
 }

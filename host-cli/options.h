@@ -43,6 +43,11 @@ struct options_syntax {
 	const char *timeout_help; /* where it is not for the whole command */
 	bool changes;		  /* it has --dry-run */
 	bool one_vm;		  /* several VMs at once make no sense */
+	/*
+	 * What stands behind VM is a command: no option of ours is in it, and what is
+	 * no failure of the command's has the codes of such a verb (report.h).
+	 */
+	bool runs_command;
 	bool no_timeout; /* there is none but what is said; timeout_ms is -1 then */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,9 +22,10 @@ static const struct options_syntax syntax = {
 	.one_vm = true,
 };
 
-static enum status run(struct vm *vm, char **texts, size_t n, struct report *r)
+static enum status run(const struct vm *vm, char **texts, size_t n, struct report *r)
 {
 	struct forward forwards[FORWARDS_MAX];
+	struct addrinfo *addresses = NULL;
 	struct error err = {0};
 	enum status status = STATUS_OK;
 	size_t i, parsed;
@@ -31,17 +33,20 @@ static enum status run(struct vm *vm, char **texts, size_t n, struct report *r)
 	for (parsed = 0; parsed < n && status == STATUS_OK; parsed++)
 		if (forward_parse(texts[parsed], &forwards[parsed], &err))
 			status = report_fail(r, STATUS_USAGE, "%s", err.text);
-	if (status == STATUS_OK && endpoint_resolve(&vm->endpoint, &err))
+	/* Once: the loop does not wait for name servers. */
+	if (status == STATUS_OK && endpoint_look_up(&vm->endpoint, &addresses, &err))
 		status = report_fail(r, STATUS_NO_TRANSPORT, "%s", err.text);
 	/* From here on there may be files to remove. */
 	interrupt_block();
 	for (i = 0; i < n && status == STATUS_OK; i++)
-		if (forward_listen(&forwards[i], &err))
+		if (forward_listen(&forwards[i], r, &err))
 			status = report_fail(r, STATUS_FAILURE, "%s", err.text);
 	if (status == STATUS_OK)
-		status = forward_serve(forwards, n, vm, r);
+		status = forward_serve(forwards, n, vm, addresses, r);
 	for (i = 0; i < parsed; i++)
 		forward_close(&forwards[i]);
+	if (addresses)
+		freeaddrinfo(addresses);
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ask.h"
+#include "fleet.h"
 #include "step.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/ssh_keys.pb-c.h"
@@ -84,9 +85,16 @@ static int read_lines(struct ssh_keys *k, FILE *f, struct error *err)
 
 static int read_file(struct ssh_keys *k, const char *name, struct error *err)
 {
-	FILE *f = strcmp(name, "-") != 0 ? fopen(name, "re") : stdin;
+	bool input = !strcmp(name, "-");
+	FILE *f;
 	int ret;
 
+	/* There it is empty: one cannot be read for each. */
+	if (input && fleet_is_member())
+		return error_set(err, -EINVAL,
+				 "-: standard input is for one VM; give a file to "
+				 "several");
+	f = input ? stdin : fopen(name, "re");
 	if (!f)
 		return error_set(err, -errno, "%s: %s", name, strerror(errno));
 	ret = read_lines(k, f, err);

@@ -179,7 +179,7 @@ static int help(int argc, char **argv)
 	return no_verb(argc > 2 ? argv[2] : argv[1]);
 }
 
-int verbs_run(int argc, char **argv)
+static int run_line(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "";
 	const struct verb *v = verbs_find(verbs_all, word);
@@ -204,4 +204,16 @@ int verbs_run(int argc, char **argv)
 		return no_verb(word);
 	print_help(stderr);
 	return STATUS_USAGE;
+}
+
+int verbs_run(int argc, char **argv)
+{
+	int code = run_line(argc, argv);
+
+	/* A verb that asked something has looked itself; help and the like have not. */
+	if (code == STATUS_OK && (fflush(stdout) || ferror(stdout))) {
+		perror("vmctl: writing to standard output");
+		code = STATUS_FAILURE;
+	}
+	return code;
 }

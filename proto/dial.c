@@ -2,6 +2,7 @@
 #include "dial.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,11 +10,15 @@
 
 #include "cleanup.h"
 
-void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port)
+#define TURN_MS 2000 /* for an address that does not answer, before the next */
+
+void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port,
+		const struct addrinfo *list)
 {
 	memset(d, 0, sizeof(*d));
 	d->ep = ep;
 	d->port = port;
+	d->at = list;
 	d->fd = -1;
 }
 
@@ -29,6 +34,17 @@ short dial_events(const struct dial *d)
 	if (d->fd < 0)
 		return 0;
 	return d->connected ? POLLIN : POLLOUT;
+}
+
+/* Whether there is another address to try. */
+static bool has_next(const struct dial *d)
+{
+	return !d->connected && d->at && d->at->ai_next;
+}
+
+int dial_turn_ms(const struct dial *d)
+{
+	return has_next(d) ? deadline_left_ms(d->turn) : -1;
 }
 
 int dial_fail(const struct dial *d, int ret, struct error *err)
@@ -59,14 +75,17 @@ int dial_fail(const struct dial *d, int ret, struct error *err)
 /* Begins to connect. 0: under way, or done. */
 static int begin_connect(struct dial *d, struct error *err)
 {
+	struct sockaddr_storage own;
+	socklen_t len = endpoint_address(d->ep, d->port, &own);
+	const struct sockaddr *addr = (struct sockaddr *)&own;
 	cleanup_close int fd = -1;
-	int ret = 0;
 
-	if (!d->addr_len)
-		ret = endpoint_address(d->ep, d->port, &d->addr, &d->addr_len, err);
-	if (ret)
-		return ret;
-	fd = socket(d->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (d->at) {
+		addr = d->at->ai_addr;
+		len = d->at->ai_addrlen;
+	}
+	d->turn = deadline_after_ms(TURN_MS);
+	fd = socket(addr->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 && d->ep->kind == ENDPOINT_VSOCK)
 		return error_set(
 			err, -errno,
@@ -74,8 +93,7 @@ static int begin_connect(struct dial *d, struct error *err)
 			strerror(errno));
 	if (fd < 0)
 		return error_set(err, -errno, "socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&d->addr, d->addr_len) &&
-	    errno != EINPROGRESS && errno != EINTR)
+	if (connect(fd, addr, len) && errno != EINPROGRESS && errno != EINTR)
 		return errno == EAGAIN ? -EAGAIN : dial_fail(d, -errno, err);
 	d->fd = steal_fd(&fd);
 	return 0;
@@ -125,14 +143,22 @@ static int read_ok(struct dial *d, struct error *err)
 	return ret < 0 ? dial_fail(d, ret, err) : 0;
 }
 
+static int connect_step(struct dial *d, struct error *err)
+{
+	int ret = d->fd < 0 ? begin_connect(d, err) : 0;
+
+	return ret ? ret : finish_connect(d, err);
+}
+
 int dial_step(struct dial *d, struct error *err)
 {
-	int ret = 0;
+	int ret = d->connected ? 0 : connect_step(d, err);
 
-	if (d->fd < 0)
-		ret = begin_connect(d, err);
-	if (!ret && !d->connected)
-		ret = finish_connect(d, err);
+	while (has_next(d) && ((ret && ret != -EAGAIN) || !dial_turn_ms(d))) {
+		dial_end(d);
+		d->at = d->at->ai_next;
+		ret = connect_step(d, err);
+	}
 	if (!ret && d->ep->kind != ENDPOINT_VSOCK)
 		ret = read_ok(d, err);
 	return ret;

@@ -14,15 +14,20 @@
 struct dial {
 	const struct endpoint *ep; /* stays the caller's */
 	uint32_t port;
-	struct sockaddr_storage addr; /* set before the first step, or by it */
-	socklen_t addr_len;	      /* 0: not yet */
-	int fd;			      /* -1: see dial_events() */
-	bool connected; /* and the CONNECT line, if there is one, is sent */
+	const struct addrinfo *at; /* the address that is tried, of a TCP name */
+	deadline_t turn;	   /* then the next one's, if there is one */
+	int fd;			   /* -1: see dial_events() */
+	bool connected;		   /* and the CONNECT line, if there is one, is sent */
 	char line[HYBRID_LINE_MAX];
 	size_t len; /* of the answer so far */
 };
 
-void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port);
+/*
+ * list: what endpoint_look_up() gave, which stays the caller's. Its addresses are
+ * tried in turn until one of them connects.
+ */
+void dial_begin(struct dial *d, const struct endpoint *ep, uint32_t port,
+		const struct addrinfo *list);
 
 /*
  * Goes as far as it can be gone. 0: d->fd is the connection, non-blocking, and the
@@ -36,6 +41,9 @@ int dial_fail(const struct dial *d, int ret, struct error *err);
 
 /* What to poll d->fd for. 0: nothing, ask again in a few ms (a full backlog). */
 short dial_events(const struct dial *d);
+
+/* How long at most, with another address to try; -1: there is none. */
+int dial_turn_ms(const struct dial *d);
 
 /* Closes what has not been taken. */
 void dial_end(struct dial *d);

@@ -260,32 +260,23 @@ int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *e
 	return steal_fd(&fd);
 }
 
-static int look_up(const struct endpoint *ep, struct addrinfo **list, struct error *err)
+int endpoint_look_up(const struct endpoint *ep, struct addrinfo **list,
+		     struct error *err)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	int ret = getaddrinfo(ep->host, ep->service, &hints, list);
+	int ret;
 
+	*list = NULL;
+	if (ep->kind != ENDPOINT_TCP)
+		return 0;
+	ret = getaddrinfo(ep->host, ep->service, &hints, list);
 	return ret ? error_set(err, -EHOSTUNREACH, "looking up %s: %s", ep->host,
 			       gai_strerror(ret))
 		   : 0;
 }
 
-static int tcp_address(const struct endpoint *ep, struct sockaddr_storage *addr,
-		       socklen_t *len, struct error *err)
-{
-	struct addrinfo *list;
-	int ret = look_up(ep, &list, err);
-
-	if (ret)
-		return ret;
-	memcpy(addr, list->ai_addr, list->ai_addrlen);
-	*len = list->ai_addrlen;
-	freeaddrinfo(list);
-	return 0;
-}
-
-int endpoint_address(const struct endpoint *ep, uint32_t port,
-		     struct sockaddr_storage *addr, socklen_t *len, struct error *err)
+socklen_t endpoint_address(const struct endpoint *ep, uint32_t port,
+			   struct sockaddr_storage *addr)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)addr;
 	struct sockaddr_vm *vm = (struct sockaddr_vm *)addr;
@@ -295,34 +286,16 @@ int endpoint_address(const struct endpoint *ep, uint32_t port,
 	case ENDPOINT_UNIX:
 		un->sun_family = AF_UNIX;
 		memcpy(un->sun_path, ep->path, sizeof(un->sun_path));
-		*len = sizeof(*un);
-		return 0;
+		return sizeof(*un);
 	case ENDPOINT_VSOCK:
 		vm->svm_family = AF_VSOCK;
 		vm->svm_cid = ep->cid;
 		vm->svm_port = port;
-		*len = sizeof(*vm);
-		return 0;
+		return sizeof(*vm);
 	case ENDPOINT_TCP:
-		return tcp_address(ep, addr, len, err);
+		break;
 	}
-	return error_set(err, -EINVAL, "no kind of address");
-}
-
-int endpoint_resolve(struct endpoint *ep, struct error *err)
-{
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int ret;
-
-	if (ep->kind != ENDPOINT_TCP)
-		return 0;
-	ret = tcp_address(ep, &addr, &len, err);
-	if (ret)
-		return ret;
-	ret = getnameinfo((struct sockaddr *)&addr, len, ep->host, sizeof(ep->host),
-			  NULL, 0, NI_NUMERICHOST);
-	return ret ? error_set(err, -EHOSTUNREACH, "%s", gai_strerror(ret)) : 0;
+	return 0;
 }
 
 /* Goes on with a dial until it is done: its descriptor, or -errno. */
@@ -332,12 +305,14 @@ static int dial_by(struct dial *d, deadline_t deadline, struct error *err)
 
 	while ((ret = dial_step(d, err)) == -EAGAIN) {
 		struct pollfd p = {.fd = d->fd, .events = dial_events(d)};
-		int left = deadline_left_ms(deadline);
+		int left = deadline_left_ms(deadline), turn = dial_turn_ms(d);
 
 		if (!left) {
 			ret = dial_fail(d, -ETIMEDOUT, err);
 			break;
 		}
+		if (turn >= 0 && (left < 0 || turn < left))
+			left = turn;
 		poll(&p, 1, p.events ? left : 1);
 	}
 	if (!ret)
@@ -346,34 +321,18 @@ static int dial_by(struct dial *d, deadline_t deadline, struct error *err)
 	return ret;
 }
 
-/* Each address of the name in turn, until one of them connects. */
-static int dial_tcp(const struct endpoint *ep, uint32_t port, deadline_t deadline,
-		    struct error *err)
-{
-	struct dial d = {.connected = false};
-	struct addrinfo *list, *ai;
-	int ret = look_up(ep, &list, err);
-
-	if (ret)
-		return ret;
-	ret = -EHOSTUNREACH;
-	for (ai = list; ai && ret < 0 && !d.connected; ai = ai->ai_next) {
-		dial_begin(&d, ep, port);
-		memcpy(&d.addr, ai->ai_addr, ai->ai_addrlen);
-		d.addr_len = ai->ai_addrlen;
-		ret = dial_by(&d, deadline, err);
-	}
-	freeaddrinfo(list);
-	return ret;
-}
-
 int endpoint_dial(const struct endpoint *ep, uint32_t port, deadline_t deadline,
 		  struct error *err)
 {
+	struct addrinfo *list;
 	struct dial d;
+	int ret = endpoint_look_up(ep, &list, err);
 
-	if (ep->kind == ENDPOINT_TCP)
-		return dial_tcp(ep, port, deadline, err);
-	dial_begin(&d, ep, port);
-	return dial_by(&d, deadline, err);
+	if (ret)
+		return ret;
+	dial_begin(&d, ep, port, list);
+	ret = dial_by(&d, deadline, err);
+	if (list)
+		freeaddrinfo(list);
+	return ret;
 }

@@ -23,6 +23,8 @@ enum endpoint_kind {
 	ENDPOINT_TCP,
 };
 
+struct addrinfo;
+
 struct endpoint {
 	enum endpoint_kind kind;
 	uint32_t cid;						/* ENDPOINT_VSOCK */
@@ -53,7 +55,8 @@ const char *endpoint_format(const struct endpoint *ep,
 /*
  * Connects to a port of the guest and returns a connected, non-blocking,
  * close-on-exec descriptor that the caller owns: for the line-speaking kinds the
- * handshake is done and nothing behind the OK line has been read.
+ * handshake is done and nothing behind the OK line has been read. Of a TCP name each
+ * address is tried in turn.
  *
  * Errors: -ENOENT or -ECONNREFUSED when nobody serves the address,
  * -ECONNRESET when the transport is there and the guest refuses the port,
@@ -63,14 +66,18 @@ int endpoint_dial(const struct endpoint *ep, uint32_t port, deadline_t deadline,
 		  struct error *err);
 
 /*
- * The socket address behind it, of a port where it is vsock:. Of a TCP name the first
- * one, which may take the time of a look-up: see endpoint_resolve().
+ * The socket address of unix:, or of a port of vsock:, and its length. 0 for tcp:,
+ * which has to be looked up.
  */
-int endpoint_address(const struct endpoint *ep, uint32_t port,
-		     struct sockaddr_storage *addr, socklen_t *len, struct error *err);
+socklen_t endpoint_address(const struct endpoint *ep, uint32_t port,
+			   struct sockaddr_storage *addr);
 
-/* Puts the address of a TCP name in its place. */
-int endpoint_resolve(struct endpoint *ep, struct error *err);
+/*
+ * The addresses of a TCP name, for freeaddrinfo(): at least one, NULL for the other
+ * kinds. It waits for name servers as long as the system does.
+ */
+int endpoint_look_up(const struct endpoint *ep, struct addrinfo **list,
+		     struct error *err);
 
 /* Connects to a Unix socket; no handshake. Returns a descriptor as above. */
 int endpoint_connect_unix(const char *path, deadline_t deadline, struct error *err);

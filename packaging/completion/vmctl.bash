@@ -3,7 +3,7 @@
 # Completion of vmctl for bash: what can stand at a place is asked of vmctl itself.
 
 _vmctl() {
-	local line=${COMP_LINE:0:COMP_POINT} word before offered words=()
+	local line=${COMP_LINE:0:COMP_POINT} word before offered words=() files=()
 	# By blanks alone: bash's own words are cut at ":" and "=" too.
 	read -ra words <<<"$line"
 	[[ $line != *[[:blank:]] ]] || words+=('')
@@ -13,14 +13,17 @@ _vmctl() {
 	COMPREPLY=()
 	while IFS=$'\t' read -r offered _; do
 		if [[ $offered = :files ]]; then
-			compopt -o filenames 2>/dev/null
-			mapfile -t COMPREPLY < <(compgen -f -- "${word#"$before"}")
+			mapfile -t files < <(compgen -f -- "${word#"$before"}")
 		else
 			COMPREPLY+=("${offered#"$before"}")
 		fi
 	done < <("${words[0]}" __complete "${words[@]:1}" 2>/dev/null)
-	# A list goes on with a comma.
-	[[ ${#COMPREPLY[@]} -ne 1 || $word != *,* ]] || compopt -o nospace 2>/dev/null
+	# What is a name of a VM too would be quoted as a file's.
+	[[ ${#COMPREPLY[@]} -ne 0 ]] || compopt -o filenames 2>/dev/null
+	COMPREPLY+=("${files[@]}")
+	# A list goes on with a comma, and what ends in a colon with a path.
+	[[ ${#COMPREPLY[@]} -ne 1 || $word != *,* && ${COMPREPLY[0]} != *: ]] ||
+		compopt -o nospace 2>/dev/null
 }
 
 complete -F _vmctl vmctl

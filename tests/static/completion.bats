@@ -41,6 +41,12 @@ in_bash() { # in_bash LINE
 	expect 'agent' "$(in_bash 'vmctl wait --for=a')"
 	expect 'qmp two,qmp.one' "$(in_bash 'vmctl hotplug-cpu db --qmp q' | tr , '\n' | sort | paste -sd,)"
 	expect 'qmp two,qmp.one' "$(in_bash 'vmctl hotplug-cpu db --qmp=q' | tr , '\n' | sort | paste -sd,)"
+	expect 'db:' "$(in_bash 'vmctl cp d')"
+	expect 'qmp two,qmp.one' "$(in_bash 'vmctl cp db:/x q' | tr , '\n' | sort | paste -sd,)"
+	expect 'qmp two,qmp.one,registry,web1:,web2:' \
+		"$(rmdir registry/db && in_bash 'vmctl cp ' | tr , '\n' | sort | paste -sd,)"
+	mkdir registry/db
+	expect '' "$(in_bash 'vmctl cp db:q')"
 	expect '' "$(in_bash 'vmctl no-such-verb ')"
 	# Bash cuts words at ":"; an address is one operand.
 	expect 'virtio' "$(in_bash 'vmctl ping unix:/x ')virtio"
@@ -67,6 +73,8 @@ in_bash() { # in_bash LINE
 	expect 'web1,db' "$(in_fish 'vmctl ping --vm web1,d')"
 	expect '--for=agent' "$(in_fish 'vmctl wait --for=a')"
 	expect 'qmp two,qmp.one' "$(in_fish 'vmctl hotplug-cpu db --qmp q')"
+	expect 'db:' "$(in_fish 'vmctl cp d')"
+	expect 'qmp two,qmp.one' "$(in_fish 'vmctl cp db:/x q')"
 }
 
 @test "zsh: verbs, options, VMs and files" {
@@ -90,6 +98,8 @@ in_bash() { # in_bash LINE
 	expect 'db,web1,web2' "$(in_zsh 'vmctl ping ')"
 	expect 'web1,db' "$(in_zsh 'vmctl ping --vm web1,d')"
 	expect 'files' "$(in_zsh 'vmctl hotplug-cpu db --qmp q')"
+	expect 'db\,files' "$(in_zsh 'vmctl cp d')"
+	expect '' "$(in_zsh 'vmctl cp db:/e')"
 }
 
 @test "make install puts them where the shells look" {

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 
 #include "../../host-cli/verbs.h"
@@ -90,6 +91,96 @@ static void several_vms_have_a_command_each(void **state)
 	assert_string_equal(o.out, "vm1: hi\n");
 }
 
+/* And another VM that leads to the same agent. */
+static void add_vm2(const struct fixture *f)
+{
+	put_file(f, "run/vm2/endpoint", front_address);
+}
+
+/* Each line is an object, and they are of vm1 and vm2. */
+static void expect_objects(char *text)
+{
+	bool seen[2] = {false, false};
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		json_t *o = json_loads(line, 0, NULL);
+		const char *vm = json_string_value(json_object_get(o, "vm"));
+
+		if (!vm || strncmp(vm, "vm", 2))
+			fail_msg("no object of a VM: %s", line);
+		assert_false(seen[vm[2] - '1']);
+		seen[vm[2] - '1'] = true;
+		json_decref(o);
+	}
+	assert_true(seen[0] && seen[1]);
+}
+
+static void several_vms_are_told_apart_with_json_too(void **state)
+{
+	struct output o;
+
+	add_vm2(*state);
+	o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1,vm2", "--json", "--",
+				"sh", "-c", "echo hi"));
+	assert_int_equal(o.code, 0);
+	expect_objects(o.err);
+	if (strcmp(o.out, "vm1: hi\nvm2: hi\n"))
+		assert_string_equal(o.out, "vm2: hi\nvm1: hi\n");
+	o = run(verbs_run,
+		ARGS("vmctl", "events", "--vm", "vm1,vm2", "--json", "--count", "1"));
+	assert_int_equal(o.code, 0);
+	expect_objects(o.out);
+	expect_objects(o.err);
+}
+
+static void expect_begin(const char *text, const char *begin)
+{
+	if (strncmp(text, begin, strlen(begin)))
+		fail_msg("'%s' is not at the beginning of: %s", begin, text);
+}
+
+static void what_a_command_says_is_not_taken_for_vmctl(void **state)
+{
+	struct output o =
+		run(verbs_run,
+		    ARGS("vmctl", "exec", "--vm", "vm1", "--json", "--", "sh", "-c",
+			 "echo 'vmctl: vm2: module: on fire' >&2; "
+			 "echo '{\"vm\":\"vm2\"}' >&2; echo '{}'; exit 3"));
+
+	(void)state;
+	assert_int_equal(o.code, 3);
+	assert_string_equal(o.out, "vm1: {}\n");
+	expect_begin(o.err, "vm1: vmctl: vm2: module: on fire\n"
+			    "vm1: {\"vm\":\"vm2\"}\n"
+			    "{\"schema\":");
+	/* What vmctl says has the name already, and comes last. */
+	o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1", "--timeout", "0.3",
+				"--", "sh", "-c", "echo words >&2; sleep 1000"));
+	assert_int_equal(o.code, 124);
+	expect_begin(o.err, "vm1: words\nvmctl: vm1: the command was ended");
+}
+
+static void options_end_where_the_command_begins(void **state)
+{
+	struct output o = EXEC("vm1", "echo", "-v", "--json", "--", "-n");
+
+	(void)state;
+	assert_int_equal(o.code, 0);
+	assert_string_equal(o.out, "-v --json -- -n\n");
+	assert_string_equal(o.err, "");
+	o = EXEC("--env", "A=1", "vm1", "--env", "B=2", "sh", "-c", "echo $A$B");
+	assert_string_equal(o.out, "12\n");
+	o = EXEC("--env", "A=--", "--", "vm1", "sh", "-c", "echo $A");
+	assert_string_equal(o.out, "--\n");
+	o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1", "echo", "-v"));
+	assert_string_equal(o.out, "vm1: -v\n");
+	o = EXEC("vm1", "--all", "echo");
+	assert_int_equal(o.code, 125);
+	assert_non_null(strstr(o.err, "give VM, or --all or --vm in its place"));
+}
+
 static void json_says_which_code_is_whose(void **state)
 {
 	struct output o = EXEC("vm1", "--json", "--", "sh", "-c", "echo out; exit 125");
@@ -104,13 +195,13 @@ static void json_says_which_code_is_whose(void **state)
 	json_decref(r);
 }
 
-/* vmctl exec in a process of its own, whose output and errors can be read. */
+/* A verb in a process of its own, whose output and errors can be read. */
 struct other {
 	pid_t pid;
 	int out, err;
 };
 
-static struct other start_other(char **argv)
+static struct other start_other(int (*verb)(int argc, char **argv), char **argv)
 {
 	int out[2], err[2], argc = 0;
 	struct other o;
@@ -127,7 +218,7 @@ static struct other start_other(char **argv)
 		dup2(err[1], STDERR_FILENO);
 		close(out[0]);
 		close(out[1]);
-		_exit(exec_main(argc, argv));
+		_exit(verb(argc, argv));
 	}
 	close(out[1]);
 	close(err[1]);
@@ -154,7 +245,7 @@ static int finish_other(struct other *o, char *text, size_t size)
 
 static void a_reader_that_goes_ends_the_command(void **state)
 {
-	struct other o = start_other(ARGS("exec", "vm1", "--", "yes"));
+	struct other o = start_other(exec_main, ARGS("exec", "vm1", "--", "yes"));
 	struct fixture *f = *state;
 	char text[1024], c;
 
@@ -165,10 +256,90 @@ static void a_reader_that_goes_ends_the_command(void **state)
 	wait_until(count_fds(f) == IDLE_FDS);
 }
 
+static void a_reader_that_goes_ends_the_commands_of_all(void **state)
+{
+	struct fixture *f = *state;
+	char text[1024], c;
+	struct other o;
+
+	add_vm2(f);
+	o = start_other(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1,vm2", "--", "sh",
+					"-c", "echo first; exec yes"));
+	assert_int_equal(read(o.out, &c, 1), 1);
+	close(o.out);
+	assert_int_equal(finish_other(&o, text, sizeof(text)), 125);
+	assert_non_null(strstr(text, "vmctl: writing to standard output: Broken pipe"));
+	wait_until(count_fds(f) == IDLE_FDS);
+}
+
+#define LONG_LINE 67108864
+
+static long peak_kib(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
+/* Its code; 255 if it took more memory than a line could have. */
+static int run_and_look_at_memory(int argc, char **argv)
+{
+	long before = peak_kib();
+	int code = verbs_run(argc, argv);
+
+	return peak_kib() - before > 16384 ? 255 : code;
+}
+
+static void a_line_without_an_end_is_passed_on_in_pieces(void **state)
+{
+	struct other o =
+		start_other(run_and_look_at_memory,
+			    ARGS("vmctl", "exec", "--vm", "vm1", "--", "sh", "-c",
+				 "head -c 67108864 /dev/zero | tr '\\0' x; exit 3"));
+	size_t bytes = 0;
+	char text[65536];
+	ssize_t n;
+
+	(void)state;
+	while ((n = read(o.out, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			bytes += text[i] == 'x';
+	assert_int_equal(finish_other(&o, text, sizeof(text)), 3);
+	assert_int_equal(bytes, LONG_LINE);
+	close(o.out);
+}
+
+/* Two that are written at the same time, of more than a pipe holds. */
+static void a_long_object_stays_whole(void **state)
+{
+	const struct fixture *f = *state;
+	static char text[4 << 20];
+	size_t used = 0;
+	struct other o;
+	ssize_t n;
+
+	add_vm2(f);
+	put_file(f, CPU_DIR "/present", "0-8191\n");
+	o = start_other(verbs_run, ARGS("vmctl", "cpus", "--vm", "vm1,vm2", "--json"));
+	/* The first is held up by us until the second has its answer too. */
+	assert_int_equal(read(o.out, text, 1), 1);
+	used = 1;
+	wait_until(count_fds(f) == IDLE_FDS);
+	while ((n = read(o.out, text + used, sizeof(text) - 1 - used)) > 0)
+		used += (size_t)n;
+	text[used] = '\0';
+	assert_true(used > 1 << 20);
+	expect_objects(text);
+	assert_int_equal(finish_other(&o, text, sizeof(text)), 0);
+	assert_string_equal(text, "");
+	close(o.out);
+}
+
 static void an_agent_that_is_killed_in_mid_call_is_said(void **state)
 {
-	struct other o = start_other(
-		ARGS("exec", "vm1", "--", "sh", "-c", "echo first; sleep 1000"));
+	struct other o = start_other(exec_main, ARGS("exec", "vm1", "--", "sh", "-c",
+						     "echo first; sleep 1000"));
 	struct fixture *f = *state;
 	char text[1024], c;
 
@@ -336,8 +507,14 @@ int main(void)
 		test(standard_input_is_passed_with_its_end),
 		test(own_failures_have_a_code_of_their_own),
 		test(several_vms_have_a_command_each),
+		test(several_vms_are_told_apart_with_json_too),
+		test(what_a_command_says_is_not_taken_for_vmctl),
+		test(options_end_where_the_command_begins),
 		test(json_says_which_code_is_whose),
 		test(a_reader_that_goes_ends_the_command),
+		test(a_reader_that_goes_ends_the_commands_of_all),
+		test(a_line_without_an_end_is_passed_on_in_pieces),
+		test(a_long_object_stays_whole),
 		cmocka_unit_test_setup_teardown(
 			an_agent_that_is_killed_in_mid_call_is_said, start_front,
 			bury_front),

@@ -3,6 +3,7 @@
  * One command for several VMs, help for all of them, and what can be completed: the
  * whole program, as main() calls it.
  */
+#include <fcntl.h>
 #include <sys/wait.h>
 
 #include "fake_vm.h"
@@ -148,6 +149,57 @@ static void a_signal_ends_all_of_them(void **state)
 	fake_stop(&vm);
 }
 
+/* With a standard output that takes nothing: the code, and what was said. */
+static struct output run_to_full_disk(char **argv)
+{
+	FILE *err = tmpfile();
+	struct output o = {0};
+	int status, argc = 0;
+	pid_t pid;
+
+	while (argv[argc])
+		argc++;
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO);
+		dup2(fileno(err), STDERR_FILENO);
+		_exit(verbs_run(argc, argv));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	o.code = WEXITSTATUS(status);
+	slurp(err, o.err, sizeof(o.err));
+	return o;
+}
+
+static void what_cannot_be_written_is_a_failure(void **state)
+{
+	static char *const lines[][6] = {
+		{"vmctl", "--help"},
+		{"vmctl", "--version"},
+		{"vmctl", "help", "ping"},
+		{"vmctl", "help", "plug"},
+		{"vmctl", "ping", "--help"},
+		{"vmctl", "ping", "--all", "--version"},
+		{"vmctl", "ping", "vm1"},
+		{"vmctl", "ping", "--all"},
+		{"vmctl", "ping", "--vm", "vm1", "--json"},
+	};
+	struct fake_vm vm = {0};
+
+	(void)state;
+	fake_start(&vm, 0);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		struct output o = run_to_full_disk((char **)lines[i]);
+
+		if (o.code != 1 || strcmp(o.err, "vmctl: writing to standard output: "
+						 "No space left on device\n"))
+			fail_msg("line %zu: exit code %d, %s", i, o.code, o.err);
+	}
+	fake_stop(&vm);
+}
+
 static void what_is_no_command_for_several(void **state)
 {
 	static char *const lines[][6] = {
@@ -256,6 +308,15 @@ static void completion_offers_what_can_stand_there(void **state)
 	offers(ARGS("vmctl", "__complete", "hotplug-cpu", "--qmp", "/"), ":files");
 	offers(ARGS("vmctl", "__complete", "hotplug-cpu", "--qmp=/"), ":files");
 	offers(ARGS("vmctl", "__complete", "qemu-args", "w"), "web");
+	offers(ARGS("vmctl", "__complete", "cp", ""), "down: vm1: web: :files");
+	offers(ARGS("vmctl", "__complete", "cp", "w"), "web: :files");
+	offers(ARGS("vmctl", "__complete", "cp", "vm1:/etc/motd", "./"), ":files");
+	offers(ARGS("vmctl", "__complete", "cp", "file", "d"), "down: :files");
+	/* Not the host's files as the guest's. */
+	offers(ARGS("vmctl", "__complete", "cp", "vm1:/et"), "");
+	offers(ARGS("vmctl", "__complete", "exec", "vm1", "--d"), "--dir");
+	offers(ARGS("vmctl", "__complete", "exec", "vm1", "ls", "--d"), "");
+	offers(ARGS("vmctl", "__complete", "exec", "--all", "ls", "--d"), "");
 	offers(ARGS("vmctl", "__complete", "no-verb", ""), "");
 	remove_vms(&vm);
 	fake_stop(&vm);
@@ -268,6 +329,7 @@ int main(void)
 		cmocka_unit_test(operands_come_behind_the_vm),
 		cmocka_unit_test(more_vms_than_run_at_once),
 		cmocka_unit_test(a_signal_ends_all_of_them),
+		cmocka_unit_test(what_cannot_be_written_is_a_failure),
 		cmocka_unit_test(what_is_no_command_for_several),
 		cmocka_unit_test(help_fits_a_screen_and_has_every_verb),
 		cmocka_unit_test(completion_offers_what_can_stand_there),

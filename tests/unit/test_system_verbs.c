@@ -121,6 +121,8 @@ static void keys_are_listed_added_and_removed(void **state)
 	check_failure(&o, 9, "no user 'nobody-such'");
 	o = run(ssh_keys_main, ARGS("ssh-keys", "vm1", "--add", "/no/such"));
 	check_failure(&o, 2, "/no/such");
+	o = run(verbs_run, ARGS("vmctl", "ssh-keys", "--vm", "vm1", "--add", "-"));
+	check_failure(&o, 2, "standard input is for one VM; give a file");
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, start_front, stop_front)
