@@ -29,7 +29,9 @@
 #include "vmctl/agent/v1/agent.pb-c.h"
 
 #define FAKE_SLOTS	 4
+#ifndef FAKE_CONNECTIONS
 #define FAKE_CONNECTIONS 32
+#endif
 
 struct fake_vm {
 	/* How it misbehaves; set before fake_start(). */
