@@ -272,6 +272,60 @@ static void status_repeats_what_broke_and_nothing_else(void **state)
 	assert_non_null(strstr(o.err, "port 220 refused"));
 }
 
+/* An event on each connection, which then breaks. */
+static bool say_and_go(struct fake_vm *vm, int fd, uint32_t stream,
+		       const Ttrpc__Request *request, bool *stay)
+{
+	static const uint8_t event[] = {1 << 3, 1}; /* kind: AGENT_START */
+	struct ttrpc_header h = {
+		.length = sizeof(event), .stream_id = stream, .type = TTRPC_DATA};
+	uint8_t frame[TTRPC_HEADER_SIZE + sizeof(event)];
+
+	(void)vm;
+	(void)request;
+	ttrpc_header_encode(&h, frame);
+	memcpy(frame + TTRPC_HEADER_SIZE, event, sizeof(event));
+	fake_send(fd, frame, sizeof(frame));
+	*stay = false;
+	return true;
+}
+
+static void events_are_followed_on_the_next_connection(void **state)
+{
+	struct fake_vm vm = {.call = say_and_go};
+	struct output o;
+	json_t *r;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(events_main, ARGS("events", "vm1", "--count", "3"));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, " agent: version "));
+	assert_non_null(strstr(o.err, "; what happens meanwhile is not shown: trying"));
+	/* Each break is said, and not each is kept. */
+	o = run(events_main,
+		ARGS("events", "vm1", "--count", "150", "--json", "--quiet"));
+	fake_stop(&vm);
+	assert_int_equal(o.code, 0);
+	r = json_loads(o.err, 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(r, "warnings")), 100);
+	json_decref(r);
+}
+
+/* More tries than two seconds have, which one that never answered gets. */
+static void top_waits_for_an_agent_that_comes_back(void **state)
+{
+	struct fake_vm vm = {.drop_after = 1, .drop_calls = 20};
+	struct output o;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(top_main, ARGS("top", "vm1", "--count", "1", "--interval", "0.01"));
+	fake_stop(&vm);
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.err, "trying again"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +340,8 @@ int main(void)
 		cmocka_unit_test(a_dry_run_finds_out_that_there_is_no_agent),
 		cmocka_unit_test(what_one_call_asks_is_repeated),
 		cmocka_unit_test(status_repeats_what_broke_and_nothing_else),
+		cmocka_unit_test(events_are_followed_on_the_next_connection),
+		cmocka_unit_test(top_waits_for_an_agent_that_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
