@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -105,6 +106,8 @@ static void hostile_treat(int fd, enum hostility how, unsigned int port)
 
 static void hostile_serve(int listener, enum hostility how)
 {
+	/* A test that fails half-way leaves nobody behind. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGCHLD, SIG_IGN);
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
