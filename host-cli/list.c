@@ -152,19 +152,35 @@ static void start(struct entry *e, deadline_t deadline, const struct options *op
 	snprintf(e->agent.reason, sizeof(e->agent.reason),
 		 "the process that asked it has died");
 	strcpy(e->qmp.reason, e->agent.reason);
-	fflush(NULL);
 	e->answer = -1;
-	e->pid = pipe2(ends, O_CLOEXEC) ? -1 : fork();
-	if (e->pid < 0) {
+	if (pipe2(ends, O_CLOEXEC)) {
 		ask(e, deadline, options);
 		return;
 	}
-	if (!e->pid) {
+	fflush(stdout);
+	fflush(stderr);
+	e->pid = fork();
+	if (e->pid <= 0)
 		ask(e, deadline, options);
+	if (!e->pid)
 		_exit(write(ends[1], e, sizeof(*e)) != sizeof(*e));
-	}
 	close(ends[1]);
-	e->answer = ends[0];
+	if (e->pid > 0)
+		e->answer = ends[0];
+	else
+		close(ends[0]);
+}
+
+static bool read_answer(int fd, struct entry *answer)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	/* A pipe may hold less of it than all. */
+	while (done < sizeof(*answer) &&
+	       (n = read(fd, (char *)answer + done, sizeof(*answer) - done)) > 0)
+		done += n;
+	return done == sizeof(*answer);
 }
 
 static void finish(struct entry *e)
@@ -173,8 +189,7 @@ static void finish(struct entry *e)
 
 	if (e->answer < 0)
 		return;
-	/* Less than a pipe holds, so it came by one write. */
-	if (read(e->answer, &answer, sizeof(answer)) == sizeof(answer)) {
+	if (read_answer(e->answer, &answer)) {
 		answer.pid = e->pid;
 		answer.answer = e->answer;
 		*e = answer;
