@@ -4,8 +4,9 @@
 #include "retry.h"
 #include "step.h"
 
-enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
-		     struct report *r)
+/* *opened: there was a connection, so the request may have been sent. */
+static enum status attempt(const struct vm *vm, ask_job *job, void *into,
+			   deadline_t deadline, bool *opened, struct report *r)
 {
 	struct error err = {0};
 	enum status status;
@@ -14,7 +15,8 @@ enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t d
 
 	rpc_init(&rpc, -1);
 	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK) {
+	*opened = status == STATUS_OK;
+	if (*opened) {
 		ret = job(&rpc, into, deadline, &err);
 		if (ret)
 			status = vm_fail_agent(ret, &err, r);
@@ -23,14 +25,49 @@ enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t d
 	return status;
 }
 
+/* answered: as of retry.h. patient: who is not there is waited for. */
+static enum status repeat(const struct vm *vm, ask_job *job, void *into, bool answered,
+			  bool patient, deadline_t deadline, struct report *r)
+{
+	struct retry t;
+	bool opened;
+
+	retry_begin(&t, deadline, r);
+	if (answered)
+		retry_answered(&t);
+	while (attempt(vm, job, into, deadline, &opened, r) != STATUS_OK &&
+	       (opened || patient) && retry_again(&t))
+		;
+	return r->status;
+}
+
+enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
+		     struct report *r)
+{
+	bool opened;
+
+	return attempt(vm, job, into, deadline, &opened, r);
+}
+
 enum status ask_again(const struct vm *vm, ask_job *job, void *into,
 		      deadline_t deadline, struct report *r)
 {
-	struct retry t;
+	return repeat(vm, job, into, false, true, deadline, r);
+}
 
-	retry_begin(&t, deadline, r);
-	while (ask_once(vm, job, into, deadline, r) != STATUS_OK && retry_again(&t))
-		;
+enum status ask_now(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
+		    struct report *r)
+{
+	return repeat(vm, job, into, false, false, deadline, r);
+}
+
+enum status ask_change(const struct vm *vm, ask_job *job, void *into,
+		       deadline_t deadline, struct report *r)
+{
+	bool opened;
+
+	if (attempt(vm, job, into, deadline, &opened, r) != STATUS_OK && opened)
+		report_not_repeated(r);
 	return r->status;
 }
 
@@ -50,16 +87,6 @@ static int call(struct rpc *rpc, void *into, deadline_t deadline, struct error *
 	return ret;
 }
 
-enum status ask_on(const struct ask *ask, struct rpc *rpc, deadline_t deadline,
-		   ProtobufCMessage **answer, struct report *r)
-{
-	struct call c = {ask, answer};
-	struct error err = {0};
-	int ret = call(rpc, &c, deadline, &err);
-
-	return ret ? vm_fail_agent(ret, &err, r) : STATUS_OK;
-}
-
 enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 			  deadline_t deadline, ProtobufCMessage **answer,
 			  struct report *r)
@@ -68,11 +95,28 @@ enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 
 	*answer = NULL;
 	report_step(r, ask->step ? ask->step : "agent");
-	if (ask->changes || ask->once)
-		ask_once(vm, call, &c, deadline, r);
+	if (ask->changes)
+		ask_change(vm, call, &c, deadline, r);
 	else
-		ask_again(vm, call, &c, deadline, r);
+		repeat(vm, call, &c, ask->answered, true, deadline, r);
 	report_step_end(r);
+	return r->status;
+}
+
+static int ping(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
+{
+	(void)into;
+	return guest_ping(rpc, NULL, 0, deadline, err);
+}
+
+static enum status would(const struct ask *ask, const struct vm *vm,
+			 deadline_t deadline, struct report *r)
+{
+	report_step(r, ask->step ? ask->step : "agent");
+	ask_again(vm, ping, NULL, deadline, r);
+	report_step_end(r);
+	if (r->status == STATUS_OK)
+		step_would_only(r, ask->method);
 	return r->status;
 }
 
@@ -82,10 +126,8 @@ enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t dea
 	enum status status;
 
 	*answer = NULL;
-	if (ask->changes && r->options->dry_run) {
-		step_would_only(r, ask->method);
-		return STATUS_OK;
-	}
+	if (ask->changes && r->options->dry_run)
+		return would(ask, vm, deadline, r);
 	status = ask_agent_raw(ask, vm, deadline, answer, r);
 	if (*answer)
 		message_sanitize(*answer);

@@ -10,19 +10,29 @@
 typedef int ask_job(struct rpc *rpc, void *into, deadline_t deadline,
 		    struct error *err);
 
-/* Connects, does the job, and reports what went wrong: once; again when that broke. */
+/*
+ * Connect, do the job, and report what went wrong: once; again where the connection
+ * broke, or could not be made; again where it broke, to tell how it is now; once, since
+ * it changes the guest, and saying so where it broke.
+ */
 enum status ask_once(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
 		     struct report *r);
 enum status ask_again(const struct vm *vm, ask_job *job, void *into,
 		      deadline_t deadline, struct report *r);
+enum status ask_now(const struct vm *vm, ask_job *job, void *into, deadline_t deadline,
+		    struct report *r);
+enum status ask_change(const struct vm *vm, ask_job *job, void *into,
+		       deadline_t deadline, struct report *r);
 
 struct ask {
 	const char *method;
 	const ProtobufCMessage *request;
 	const ProtobufCMessageDescriptor *type; /* the answer's */
 	const char *step;			/* the report's; NULL: "agent" */
-	bool changes; /* the guest: not repeated, and with --dry-run not made */
-	bool once;    /* not repeated, whatever it is */
+	/* The guest: it is not repeated. With --dry-run it is not made, but the agent
+	 * is asked whether it is there; the verb asks before for what else it can. */
+	bool changes;
+	bool answered; /* the agent has in this command, and is waited for (retry.h) */
 };
 
 /*
@@ -32,13 +42,10 @@ struct ask {
  */
 enum status ask_agent(const struct ask *ask, const struct vm *vm, deadline_t deadline,
 		      ProtobufCMessage **answer, struct report *r);
-/* The same, with strings as the guest sent them. */
+/* The same, with strings as the guest sent them, and made with --dry-run too. */
 enum status ask_agent_raw(const struct ask *ask, const struct vm *vm,
 			  deadline_t deadline, ProtobufCMessage **answer,
 			  struct report *r);
-/* The call alone, on a connection: for verbs that are more than one. As raw. */
-enum status ask_on(const struct ask *ask, struct rpc *rpc, deadline_t deadline,
-		   ProtobufCMessage **answer, struct report *r);
 
 /* Sets the members of a message in the JSON result. */
 void ask_report(struct report *r, const ProtobufCMessage *message);

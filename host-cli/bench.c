@@ -258,6 +258,8 @@ static int measure_from_guest(struct bench *b, struct error *err)
 		if (go_on(b, done, b->size, err) < 0)
 			return err->code;
 	}
+	if (ret == -ETIMEDOUT)
+		go_on(b, done, b->size, err); /* says how far it came */
 	if (!ret && done < b->size)
 		ret = error_set(err, -EPROTO, "less bytes than were wanted");
 	b->from_guest = (struct flow){b->size, now_ns() - began};

@@ -14,11 +14,11 @@
 #include "terminal.h"
 #include "vmctl/agent/v1/exec.pb-c.h"
 
-#define READ_MAX	   (32u << 10)
-#define MESSAGES_PER_TURN  16	 /* then standard input has its turn */
-#define CONNECT_TIMEOUT_MS 30000 /* at most */
-#define NS_PER_MS	   1000000ll
-#define LATE_MS		   10000 /* that the agent may take to end it */
+#define READ_MAX	  (32u << 10)
+#define MESSAGES_PER_TURN 16	/* then standard input has its turn */
+#define START_TIMEOUT_MS  30000 /* at most */
+#define NS_PER_MS	  1000000ll
+#define LATE_MS		  10000 /* that the agent may take to end it */
 
 typedef Vmctl__Agent__V1__ExecRequest Request;
 typedef Vmctl__Agent__V1__ExecResponse Response;
@@ -29,9 +29,9 @@ struct run {
 	struct report *report;
 	struct rpc rpc;
 	struct rpc_stream stream;
-	deadline_t deadline;
-	bool reads;   /* standard input, for the command */
-	bool resized; /* the command is to be told */
+	deadline_t deadline; /* until it has started, of that; then of its end */
+	bool reads;	     /* standard input, for the command */
+	bool resized;	     /* the command is to be told */
 	bool started, exited;
 	bool left; /* the user has */
 	sigset_t mask;
@@ -186,15 +186,26 @@ static void take_exit(struct run *run, const Vmctl__Agent__V1__ExecExit *message
 			    (double)r->options->timeout_ms / 1000);
 }
 
+static void take_started(struct run *run, uint32_t pid)
+{
+	int64_t timeout_ms = run->report->options->timeout_ms;
+
+	if (run->started)
+		return;
+	run->started = true;
+	report_step_end(run->report);
+	report_debug(run->report, "process %u", pid);
+	/* It is the agent that ends the command, and the answer that says so. */
+	run->deadline = deadline_after_ms(timeout_ms < 0 ? -1 : timeout_ms + LATE_MS);
+}
+
 static int take_message(struct run *run, const Response *response, struct error *err)
 {
 	int ret = 0;
 
 	switch (response->message_case) {
 	case VMCTL__AGENT__V1__EXEC_RESPONSE__MESSAGE_STARTED:
-		run->started = true;
-		report_step_end(run->report);
-		report_debug(run->report, "process %u", response->started->pid);
+		take_started(run, response->started->pid);
 		return 0;
 	case VMCTL__AGENT__V1__EXEC_RESPONSE__MESSAGE_OUTPUT:
 		ret = write_all(fleet_guest_fd(STDOUT_FILENO), &response->output);
@@ -246,10 +257,14 @@ static int wait_for_more(struct run *run, bool *input, struct error *err)
 		 .events = POLLIN},
 	};
 
+	/* Also where there is always more to be read. */
+	if (!left)
+		return error_set(err, -ETIMEDOUT,
+				 run->started ? "the command has not ended"
+					      : "the agent took the call, and has not "
+						"started the command");
 	n = ppoll(p, 2, left < 0 ? NULL : &ts, &run->mask);
 	*input = n > 0 && p[1].revents;
-	if (!n && left >= 0)
-		return error_set(err, -ETIMEDOUT, "the command has not ended");
 	if (n < 0 && errno != EINTR)
 		return error_set(err, -errno, "poll: %s", strerror(errno));
 	run->resized |= terminal_resized();
@@ -283,7 +298,8 @@ static enum status fail(struct run *run, int ret, const struct error *err)
 				   "the connection broke (%s); the guest ends the "
 				   "command then",
 				   err->text);
-	return vm_fail_agent(ret, err, run->report);
+	vm_fail_agent(ret, err, run->report);
+	return report_not_repeated(run->report);
 }
 
 static int open_stream(struct run *run, struct error *err)
@@ -300,12 +316,9 @@ static int open_stream(struct run *run, struct error *err)
 
 static void go(struct run *run)
 {
-	int64_t timeout_ms = run->report->options->timeout_ms;
 	struct error err = {0};
 	int ret = open_stream(run, &err);
 
-	/* It is the agent that ends the command, and the answer that says so. */
-	run->deadline = deadline_after_ms(timeout_ms < 0 ? -1 : timeout_ms + LATE_MS);
 	while (!ret && !run->left)
 		ret = step(run, &err);
 	terminal_give_back();
@@ -326,8 +339,8 @@ enum status command_run(const struct command *command, const struct vm *vm,
 	struct run run = {.command = command, .report = r, .reads = true};
 	int64_t timeout_ms = r->options->timeout_ms;
 
-	if (timeout_ms < 0 || timeout_ms > CONNECT_TIMEOUT_MS)
-		timeout_ms = CONNECT_TIMEOUT_MS;
+	if (timeout_ms < 0 || timeout_ms > START_TIMEOUT_MS)
+		timeout_ms = START_TIMEOUT_MS;
 	run.deadline = deadline_after_ms(timeout_ms);
 	terminal_watch(&run.mask);
 	report_step(r, "connect");

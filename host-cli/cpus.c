@@ -68,6 +68,45 @@ static void check(uint32_t cpu, int error, const char *message, struct report *r
 		printf("CPU %u: done\n", cpu);
 }
 
+static const Vmctl__Agent__V1__CpuState *find(
+	const Vmctl__Agent__V1__ListCpusResponse *answer, uint32_t cpu)
+{
+	for (size_t i = 0; i < answer->n_cpus; i++)
+		if (answer->cpus[i]->cpu == cpu)
+			return answer->cpus[i];
+	return NULL;
+}
+
+/* With --dry-run: fails as the change would, as far as that is known before. */
+static enum status look(const uint32_t *list, size_t n, bool online,
+			const struct vm *vm, deadline_t deadline, struct report *r)
+{
+	Vmctl__Agent__V1__ListCpusRequest request =
+		VMCTL__AGENT__V1__LIST_CPUS_REQUEST__INIT;
+	struct ask ask = {
+		.method = "ListCpus",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_cpus_response__descriptor,
+	};
+	ProtobufCMessage *m;
+
+	if (!r->options->dry_run || ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+		return r->status;
+	for (size_t i = 0; i < n; i++) {
+		const Vmctl__Agent__V1__CpuState *c =
+			find((Vmctl__Agent__V1__ListCpusResponse *)m, list[i]);
+
+		if (!c)
+			report_fail(r, STATUS_REFUSED, "CPU %u is not present",
+				    list[i]);
+		else if (!online && c->online && !c->hotpluggable)
+			report_fail(r, STATUS_REFUSED, "CPU %u cannot be taken offline",
+				    list[i]);
+	}
+	message_free(m);
+	return r->status;
+}
+
 static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t deadline,
 			 struct report *r)
 {
@@ -87,7 +126,8 @@ static void bring_online(const struct cpus *c, const struct vm *vm, deadline_t d
 	    take_list(c->online, &list, &request.n_cpus, r) != STATUS_OK)
 		return;
 	request.cpus = list;
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
+	if (look(list, request.n_cpus, true, vm, deadline, r) != STATUS_OK ||
+	    ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__OnlineCpusResponse *)m;
 	ask_report(r, m);
@@ -115,7 +155,8 @@ static void take_offline(const struct cpus *c, const struct vm *vm, deadline_t d
 	if (take_list(c->offline, &list, &request.n_cpus, r) != STATUS_OK)
 		return;
 	request.cpus = list;
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
+	if (look(list, request.n_cpus, false, vm, deadline, r) != STATUS_OK ||
+	    ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__OfflineCpusResponse *)m;
 	ask_report(r, m);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "filesystem.h"
@@ -59,47 +61,82 @@ static json_t *to_json(const Filesystem *f)
 	char type[32];
 
 	text_copy(type, sizeof(type), f->type, strlen(f->type));
-	return json_pack("{s:o, s:o, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:i}",
+	return json_pack("{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:i}",
 			 "mountpoint", filesystem_json(&f->mountpoint), "source",
 			 filesystem_json(&f->source), "type", type, "read_only",
-			 f->read_only, "total_bytes", (json_int_t)f->total_bytes,
-			 "free_bytes", (json_int_t)f->free_bytes, "available_bytes",
-			 (json_int_t)f->available_bytes, "files", (json_int_t)f->files,
-			 "files_free", (json_int_t)f->files_free, "errno",
-			 (int)f->error);
+			 f->read_only, "total_bytes", message_number(f->total_bytes),
+			 "free_bytes", message_number(f->free_bytes), "available_bytes",
+			 message_number(f->available_bytes), "files",
+			 message_number(f->files), "files_free",
+			 message_number(f->files_free), "errno", (int)f->error);
 }
 
-static int list(struct rpc *rpc, void *into, deadline_t deadline, struct report *r,
-		struct error *err)
+struct rows {
+	Filesystem **row;
+	size_t n, room;
+};
+
+static int keep(struct rows *rows, ProtobufCMessage *message, struct error *err)
+{
+	size_t room = rows->room ? rows->room * 2 : 64;
+	Filesystem **more;
+
+	if (rows->n == rows->room) {
+		more = realloc(rows->row, room * sizeof(*more));
+		if (!more) {
+			message_free(message);
+			return error_set(err, -ENOMEM, "no memory for file systems");
+		}
+		rows->row = more;
+		rows->room = room;
+	}
+	rows->row[rows->n++] = (Filesystem *)message;
+	return 0;
+}
+
+static int read_rows(struct rows *rows, struct rpc *rpc, bool all, deadline_t deadline,
+		     struct error *err)
 {
 	Vmctl__Agent__V1__ListFilesystemsRequest request =
 		VMCTL__AGENT__V1__LIST_FILESYSTEMS_REQUEST__INIT;
 	struct rpc_stream stream = {0};
-	json_t *all = json_array();
 	ProtobufCMessage *message;
-	bool first = true;
 	int ret;
 
-	request.all = ((struct df *)into)->all;
-	report_set(r, "filesystems", all);
+	request.all = all;
 	ret = guest_rpc_open(rpc, &stream, "ListFilesystems", &request.base,
 			     RPC_SERVER_SENDS, deadline, err);
 	while (!ret) {
-		ret = guest_rpc_next(
+		ret = filesystem_next(
 			&stream,
 			&vmctl__agent__v1__list_filesystems_response__descriptor,
 			deadline, &message, err);
 		if (ret != 1)
 			break;
-		json_array_append_new(all, to_json((Filesystem *)message));
-		if (!r->options->json) {
-			report_step_end(r);
-			print_text((Filesystem *)message, first);
-		}
-		message_free(message);
-		first = false;
-		ret = 0;
+		ret = keep(rows, message, err);
 	}
+	return ret;
+}
+
+/* What is shown is not shown again by another try, so nothing is before its end. */
+static int list(struct rpc *rpc, void *into, deadline_t deadline, struct report *r,
+		struct error *err)
+{
+	json_t *all = json_array();
+	struct rows rows = {0};
+	int ret = read_rows(&rows, rpc, ((struct df *)into)->all, deadline, err);
+
+	report_set(r, "filesystems", all);
+	if (!r->options->json && ret != -ECONNRESET)
+		report_step_end(r);
+	for (size_t i = 0; i < rows.n; i++) {
+		if (r->options->json)
+			json_array_append_new(all, to_json(rows.row[i]));
+		else if (ret != -ECONNRESET)
+			print_text(rows.row[i], !i);
+		message_free(rows.row[i]);
+	}
+	free(rows.row);
 	return ret;
 }
 
@@ -107,5 +144,5 @@ int df_main(int argc, char **argv)
 {
 	struct df df = {0};
 
-	return filesystem_run(argc, argv, &syntax, &df, list);
+	return filesystem_run(argc, argv, &syntax, NULL, &df, list);
 }

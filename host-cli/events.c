@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "guest_rpc.h"
+#include "retry.h"
 #include "text.h"
 #include "verbs.h"
 #include "vm.h"
@@ -29,6 +30,7 @@ struct events {
 	Vmctl__Agent__V1__EventKind kinds[KINDS_MAX];
 	size_t n_kinds;
 	uint64_t count; /* end after so many; 0: never */
+	uint64_t seen;
 };
 
 static int add_kind(void *into, const char *name, size_t len)
@@ -96,7 +98,7 @@ static void print_hotplug(const Vmctl__Agent__V1__HotplugEvent *h)
 	printf("hotplug: request %llu, %s: ", (unsigned long long)h->request,
 	       h->type_name);
 	if (h->ret)
-		printf("failed (%s): %s", strerror(-h->ret), h->reason);
+		printf("failed (%s): %s", upcall_strerror(h->ret), h->reason);
 	else
 		printf("done in %.1f ms", (double)h->total_nano / 1e6);
 	print_things("plugged", h->plugged, h->n_plugged);
@@ -152,11 +154,12 @@ static int print(const Event *event, const struct report *r)
 }
 
 /* One message of the stream; 0, 1 at its end, or what the stream or stdout gave. */
-static int follow_one(struct rpc_stream *stream, struct report *r, struct error *err)
+static int follow_one(struct rpc_stream *stream, deadline_t deadline, struct report *r,
+		      struct error *err)
 {
 	ProtobufCMessage *message;
-	int ret = guest_rpc_next(stream, &vmctl__agent__v1__event__descriptor,
-				 DEADLINE_NEVER, &message, err);
+	int ret = guest_rpc_next(stream, &vmctl__agent__v1__event__descriptor, deadline,
+				 &message, err);
 
 	if (ret <= 0)
 		return ret ? ret : 1;
@@ -180,26 +183,66 @@ static int subscribe(struct rpc_stream *stream, struct rpc *rpc, struct events *
 			      RPC_SERVER_SENDS, deadline, err);
 }
 
-static void follow(struct events *e, const struct vm *vm, deadline_t deadline,
-		   struct report *r)
+static bool wants_more(const struct events *e)
 {
-	struct error err = {0};
+	return !e->count || e->seen < e->count;
+}
+
+/* The first event is always there, and is waited for no longer than its deadline. */
+static int follow_stream(struct events *e, struct rpc *rpc, struct retry *t,
+			 struct error *err)
+{
+	deadline_t deadline = t->deadline;
 	struct rpc_stream stream;
-	uint64_t seen = 0;
+	int ret = subscribe(&stream, rpc, e, deadline, err);
+
+	while (!ret && wants_more(e)) {
+		ret = follow_one(&stream, deadline, t->report, err);
+		if (ret)
+			break;
+		e->seen++;
+		deadline = DEADLINE_NEVER;
+		retry_answered(t);
+		report_step_end(t->report);
+	}
+	return ret;
+}
+
+/* One connection, to its end. */
+static enum status follow_once(struct events *e, const struct vm *vm, struct retry *t)
+{
+	uint64_t seen = e->seen;
+	struct error err = {0};
 	struct rpc rpc;
 	int ret = 0;
 
+	/* One step for all of them. */
+	t->report->steps = 0;
+	report_step(t->report, "agent");
 	rpc_init(&rpc, -1);
-	report_step(r, "agent");
-	if (vm_open_agent(vm, &rpc, deadline, r) == STATUS_OK) {
-		ret = subscribe(&stream, &rpc, e, deadline, &err);
-		report_step_end(r);
-		while (!ret && (!e->count || seen++ < e->count))
-			ret = follow_one(&stream, r, &err);
-		if (ret < 0)
-			vm_fail_agent(ret, &err, r);
-	}
+	if (vm_open_agent(vm, &rpc, t->deadline, t->report) == STATUS_OK)
+		ret = follow_stream(e, &rpc, t, &err);
 	rpc_close(&rpc);
+	if (ret < 0) {
+		vm_fail_agent(ret, &err, t->report);
+		if (e->seen && t->report->again)
+			report_fail_more(t->report, STATUS_OK,
+					 "; what happens meanwhile is not shown");
+	}
+	if (e->seen > seen)
+		t->deadline = deadline_after_ms(t->report->options->timeout_ms);
+	return t->report->status;
+}
+
+static void follow(struct events *e, const struct vm *vm, deadline_t deadline,
+		   struct report *r)
+{
+	struct retry t;
+
+	retry_begin(&t, deadline, r);
+	while (follow_once(e, vm, &t) != STATUS_OK && retry_again(&t))
+		;
+	report_step_end(r);
 }
 
 int events_main(int argc, char **argv)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filesystem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "step.h"
 #include "text.h"
+
+/* More than any guest has: what a broken one sends does not fill this host's memory. */
+#define FILESYSTEMS_MAX 65536
+#define BYTES_MAX	(16u << 20) /* of all messages */
 
 const char *filesystem_text(const ProtobufCBinaryData *bytes, char *to, size_t size)
 {
@@ -55,10 +61,10 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 	filesystem_text(&one->mountpoint, name, sizeof(name));
 	text_copy(why, sizeof(why), one->message, strlen(one->message));
 	json_array_append_new(list_of(r),
-			      json_pack("{s:o, s:i, s:s, s:I}", "mountpoint",
+			      json_pack("{s:o, s:i, s:s, s:o}", "mountpoint",
 					filesystem_json(&one->mountpoint), "errno",
 					(int)one->error, "message", why, "bytes",
-					(json_int_t)one->bytes));
+					message_number(one->bytes)));
 	if (r->options->json)
 		return;
 	if (one->error)
@@ -70,9 +76,74 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 		printf("%s: %s\n", name, done);
 }
 
-int filesystem_would(struct report *r, const char *what)
+int filesystem_next(struct rpc_stream *stream, const ProtobufCMessageDescriptor *type,
+		    deadline_t deadline, ProtobufCMessage **message, struct error *err)
 {
+	if (stream->messages < FILESYSTEMS_MAX && stream->bytes < BYTES_MAX)
+		return guest_rpc_next(stream, type, deadline, message, err);
+	rpc_cancel(stream);
+	return error_set(err, -EPROTO,
+			 "it tells of more file systems than can be: %llu so far, in "
+			 "%llu bytes",
+			 (unsigned long long)stream->messages,
+			 (unsigned long long)stream->bytes);
+}
+
+/* Notes which of the names are mount points of the guest. */
+static int find_names(struct rpc *rpc, const ProtobufCBinaryData *names, size_t n,
+		      bool *found, deadline_t deadline, struct error *err)
+{
+	Vmctl__Agent__V1__ListFilesystemsRequest request =
+		VMCTL__AGENT__V1__LIST_FILESYSTEMS_REQUEST__INIT;
+	struct rpc_stream stream = {0};
+	int ret;
+
+	request.all = true;
+	ret = guest_rpc_open(rpc, &stream, "ListFilesystems", &request.base,
+			     RPC_SERVER_SENDS, deadline, err);
+	while (!ret) {
+		const ProtobufCBinaryData *point;
+		ProtobufCMessage *message;
+
+		ret = filesystem_next(
+			&stream,
+			&vmctl__agent__v1__list_filesystems_response__descriptor,
+			deadline, &message, err);
+		if (ret != 1)
+			break;
+		point = &((Vmctl__Agent__V1__ListFilesystemsResponse *)message)
+				 ->mountpoint;
+		for (size_t i = 0; i < n; i++)
+			found[i] |= names[i].len == point->len &&
+				    !memcmp(names[i].data, point->data, point->len);
+		message_free(message);
+		ret = 0;
+	}
+	return ret;
+}
+
+int filesystem_would(struct rpc *rpc, const char *verb, deadline_t deadline,
+		     struct report *r, struct error *err)
+{
+	size_t n;
+	cleanup_free ProtobufCBinaryData *names = filesystem_names(r->options, &n, r);
+	cleanup_free bool *found = calloc(n + 1, sizeof(*found));
+	char what[64];
+	int ret;
+
+	if (!names || !found)
+		return error_set(err, -ENOMEM, "no memory");
+	ret = find_names(rpc, names, n, found, deadline, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < n; i++)
+		if (!found[i])
+			return error_set(err, RPC_REFUSED,
+					 "no file system is mounted at %s",
+					 r->options->args[i + 1]);
 	report_step_end(r);
+	snprintf(what, sizeof(what), "%s %s", verb,
+		 n ? "what is named" : "all that the guest can");
 	step_would_only(r, what);
 	return 0;
 }
@@ -87,12 +158,11 @@ static int run(struct rpc *rpc, void *into, deadline_t deadline, struct error *e
 {
 	const struct run *with = into;
 
-	report_step(with->report, "agent");
 	return with->job(rpc, with->into, deadline, with->report, err);
 }
 
 int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
-		   void *into, filesystem_job *job)
+		   const bool *asks, void *into, filesystem_job *job)
 {
 	struct report r;
 	struct run with = {job, into, &r};
@@ -105,7 +175,13 @@ int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
 	deadline = deadline_after_ms(options.timeout_ms);
 	report_begin(&r, &options, syntax->verb, options.args[0]);
-	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK)
-		ask_once(&vm, run, &with, deadline, &r);
+	if (vm_resolve(&vm, options.args[0], NULL, &r) != STATUS_OK)
+		return report_finish(&r);
+	report_step(&r, "agent");
+	if (!syntax->changes || options.dry_run || (asks && *asks))
+		ask_again(&vm, run, &with, deadline, &r);
+	else
+		ask_change(&vm, run, &with, deadline, &r);
+	report_step_end(&r);
 	return report_finish(&r);
 }

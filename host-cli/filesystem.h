@@ -19,15 +19,27 @@ ProtobufCBinaryData *filesystem_names(const struct options *options, size_t *n,
 void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResult *one,
 		       const char *done);
 
-/* With --dry-run: says it. Returns 0. */
-int filesystem_would(struct report *r, const char *what);
+/* As guest_rpc_next(); and -EPROTO where there is more than a guest can have. */
+int filesystem_next(struct rpc_stream *stream, const ProtobufCMessageDescriptor *type,
+		    deadline_t deadline, ProtobufCMessage **message, struct error *err);
+
+/*
+ * With --dry-run: says what would be done with those that are named, or with all, if
+ * the guest has them. 0, or a negative errno with err.
+ */
+int filesystem_would(struct rpc *rpc, const char *verb, deadline_t deadline,
+		     struct report *r, struct error *err);
 
 /* What a verb does with its agent, as a step of r: 0, or a negative errno with err. */
 typedef int filesystem_job(struct rpc *rpc, void *into, deadline_t deadline,
 			   struct report *r, struct error *err);
 
-/* Resolves the VM, connects to its agent, and does the job. Returns the exit code. */
+/*
+ * Resolves the VM, connects to its agent, and does the job: again where the connection
+ * broke, unless the verb changes something, which it does not where *asks (NULL: it
+ * does). Returns the exit code.
+ */
 int filesystem_run(int argc, char **argv, const struct options_syntax *syntax,
-		   void *into, filesystem_job *job);
+		   const bool *asks, void *into, filesystem_job *job);
 
 #endif

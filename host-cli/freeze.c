@@ -103,10 +103,7 @@ static int freeze(struct rpc *rpc, void *into, deadline_t deadline, struct repor
 	if (!names)
 		return 0;
 	if (r->options->dry_run)
-		return filesystem_would(
-			r, request.n_mountpoints
-				   ? "freeze what is named"
-				   : "freeze all file systems of the guest");
+		return filesystem_would(rpc, "freeze", deadline, r, err);
 	request.mountpoints = names;
 	request.timeout_ms = (uint64_t)f->lasts_ms;
 	ret = guest_rpc_call(rpc, "FreezeFilesystems", &request.base,
@@ -127,5 +124,5 @@ int freeze_main(int argc, char **argv)
 {
 	struct freeze f = {0};
 
-	return filesystem_run(argc, argv, &syntax, &f, freeze);
+	return filesystem_run(argc, argv, &syntax, &f.status, &f, freeze);
 }

@@ -83,9 +83,14 @@ int guest_rpc_next(struct rpc_stream *stream,
 	size_t len;
 	int ret = rpc_recv(stream, deadline, &data, &len, err);
 
-	if (ret == 1)
+	/* What is there already is given without a look at the time (rpc.h). */
+	if (ret == 1 && deadline != DEADLINE_NOW && !deadline_left_ms(deadline))
+		ret = error_set(err, -ETIMEDOUT, "it was not at its end in time");
+	else if (ret == 1)
 		ret = unpack(response, data, len, message, err) ? err->code : 1;
 	else if (ret == -EAGAIN && deadline != DEADLINE_NOW)
 		ret = error_set(err, -ETIMEDOUT, "no answer in time");
+	if (ret == -ETIMEDOUT)
+		rpc_cancel(stream);
 	return ret;
 }

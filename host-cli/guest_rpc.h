@@ -22,7 +22,10 @@ int guest_rpc_open(struct rpc *rpc, struct rpc_stream *stream, const char *metho
 		   deadline_t deadline, struct error *err);
 int guest_rpc_send(struct rpc_stream *stream, const ProtobufCMessage *message,
 		   deadline_t deadline, struct error *err);
-/* As rpc_recv(): 1 with a message, 0 at the end. */
+/*
+ * As rpc_recv(): 1 with a message, 0 at the end. With one deadline for all of a stream
+ * that ends with -ETIMEDOUT, also where the guest keeps sending.
+ */
 int guest_rpc_next(struct rpc_stream *stream,
 		   const ProtobufCMessageDescriptor *response, deadline_t deadline,
 		   ProtobufCMessage **message, struct error *err);

@@ -38,7 +38,6 @@ static void get(const struct vm *vm, deadline_t deadline, struct report *r)
 		.request = &request.base,
 		.type = &vmctl__agent__v1__get_hostname_response__descriptor,
 		.step = "ask",
-		.once = true,
 	};
 	const Vmctl__Agent__V1__GetHostnameResponse *answer;
 	ProtobufCMessage *m;

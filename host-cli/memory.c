@@ -91,6 +91,40 @@ static void show_results(const Vmctl__Agent__V1__MemoryBlocksResponse *answer,
 		       answer->n_results);
 }
 
+static bool has_block(const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer,
+		      uint32_t block)
+{
+	for (size_t i = 0; i < answer->n_blocks; i++)
+		if (answer->blocks[i]->block == block)
+			return true;
+	return false;
+}
+
+/* With --dry-run: fails as the change would, as far as that is known before. */
+static enum status look(const uint32_t *list, size_t n, const struct vm *vm,
+			deadline_t deadline, struct report *r)
+{
+	Vmctl__Agent__V1__ListMemoryBlocksRequest request =
+		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
+	struct ask ask = {
+		.method = "ListMemoryBlocks",
+		.request = &request.base,
+		.type = &vmctl__agent__v1__list_memory_blocks_response__descriptor,
+	};
+	ProtobufCMessage *m;
+
+	if (!r->options->dry_run || ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+		return r->status;
+	for (size_t i = 0; i < n; i++)
+		if (!has_block((Vmctl__Agent__V1__ListMemoryBlocksResponse *)m,
+			       list[i]))
+			report_fail(r, STATUS_REFUSED,
+				    "block %u: there is no memory block %u", list[i],
+				    list[i]);
+	message_free(m);
+	return r->status;
+}
+
 static void change(const struct memory *c, const struct vm *vm, deadline_t deadline,
 		   struct report *r)
 {
@@ -107,7 +141,7 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 	const char *text = c->online ? c->online : c->offline;
 	cleanup_free uint32_t *list = calloc(BLOCKS_MAX, sizeof(*list));
 	bool all = c->online && !strcmp(text, "all");
-	ProtobufCMessage *m;
+	ProtobufCMessage *m = NULL;
 	size_t n = 0;
 
 	if (!list) {
@@ -122,7 +156,8 @@ static void change(const struct memory *c, const struct vm *vm, deadline_t deadl
 	online.blocks = offline.blocks = list;
 	online.n_blocks = offline.n_blocks = n;
 	online.zone = c->zone;
-	if (ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK && m)
+	if (look(list, n, vm, deadline, r) == STATUS_OK &&
+	    ask_agent(&ask, vm, deadline, &m, r) == STATUS_OK && m)
 		show_results((const Vmctl__Agent__V1__MemoryBlocksResponse *)m, r);
 	message_free(m);
 }

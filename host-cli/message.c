@@ -2,6 +2,7 @@
 #include "message.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,6 +82,18 @@ static json_t *enum_json(const ProtobufCFieldDescriptor *field, int number)
 	return json_string(text);
 }
 
+json_t *message_number(uint64_t value)
+{
+	return value > INT64_MAX ? json_real((double)value)
+				 : json_integer((json_int_t)value);
+}
+
+/* JSON has neither NaN nor infinity. */
+static json_t *double_json(double value)
+{
+	return isfinite(value) ? json_real(value) : json_null();
+}
+
 /* The i-th value of a field. */
 static json_t *value_json(const ProtobufCFieldDescriptor *field, const void *values,
 			  size_t i)
@@ -95,14 +108,15 @@ static json_t *value_json(const ProtobufCFieldDescriptor *field, const void *val
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_boolean(((const protobuf_c_boolean *)values)[i]);
 	case PROTOBUF_C_TYPE_DOUBLE:
-		return json_real(((const double *)values)[i]);
+		return double_json(((const double *)values)[i]);
 	case PROTOBUF_C_TYPE_INT32:
 		return json_integer(((const int32_t *)values)[i]);
 	case PROTOBUF_C_TYPE_UINT32:
 		return json_integer(((const uint32_t *)values)[i]);
 	case PROTOBUF_C_TYPE_INT64:
+		return json_integer(((const int64_t *)values)[i]);
 	case PROTOBUF_C_TYPE_UINT64:
-		return json_integer((json_int_t)((const uint64_t *)values)[i]);
+		return message_number(((const uint64_t *)values)[i]);
 	default:
 		return NULL;
 	}

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <protobuf-c/protobuf-c.h>
+#include <stdint.h>
 
 /* A message with all that is in it, or NULL. */
 void message_free(void *message);
@@ -21,5 +22,8 @@ void message_sanitize(ProtobufCMessage *message);
  * behind the first '_'. Bytes are left out. NULL: no memory.
  */
 json_t *message_json(const ProtobufCMessage *message);
+
+/* A number of a message; one that JSON's integers (jansson's) cannot hold as a real. */
+json_t *message_number(uint64_t value);
 
 #endif

@@ -44,7 +44,7 @@ static void run(const struct vm *vm, const char *method, bool force, const char 
 		.request = &request.base,
 		.type = &vmctl__agent__v1__power_response__descriptor,
 		.step = r->verb,
-		.once = true,
+		.changes = !r->options->dry_run,
 	};
 	deadline_t deadline = deadline_after_ms(r->options->timeout_ms);
 	ProtobufCMessage *m;
@@ -52,10 +52,8 @@ static void run(const struct vm *vm, const char *method, bool force, const char 
 
 	request.force = force;
 	request.dry_run = r->options->dry_run;
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK) {
-		report_not_repeated(r);
+	if (ask_agent_raw(&ask, vm, deadline, &m, r) != STATUS_OK)
 		return;
-	}
 	way = way_name(((Vmctl__Agent__V1__PowerResponse *)m)->way);
 	report_set(r, "way", json_string(way));
 	if (request.dry_run)

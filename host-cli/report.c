@@ -9,7 +9,8 @@
 #include "text.h"
 #include "tty.h"
 
-#define SCHEMA 1 /* raised when a member of the JSON object changes its meaning */
+#define WARNINGS_MAX 100
+#define SCHEMA	     1 /* raised when a member of the JSON object changes its meaning */
 
 static uint64_t now_ns(void)
 {
@@ -163,7 +164,9 @@ void report_warn(struct report *r, const char *fmt, ...)
 		list = json_array();
 		report_set(r, "warnings", list);
 	}
-	json_array_append_new(list, json_string(text));
+	/* All are said; a command that goes on for days does not keep them all. */
+	if (json_array_size(list) < WARNINGS_MAX)
+		json_array_append_new(list, json_string(text));
 }
 
 void report_debug(struct report *r, const char *fmt, ...)

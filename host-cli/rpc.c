@@ -373,6 +373,8 @@ static int take_data(struct rpc_stream *stream, const struct ttrpc_header *heade
 	if (header->length)
 		memcpy(*message, payload, header->length);
 	*len = header->length;
+	stream->messages++;
+	stream->bytes += header->length;
 	/* The last message: the next call says so. */
 	if (header->flags & TTRPC_REMOTE_CLOSED)
 		end(stream);

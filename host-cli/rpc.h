@@ -72,8 +72,9 @@ enum rpc_direction {
 struct rpc_stream {
 	struct rpc *rpc;
 	uint32_t id;
-	bool sending;	/* rpc_send() may be called */
-	bool receiving; /* rpc_recv() may be called: there is more to come */
+	bool sending;		  /* rpc_send() may be called */
+	bool receiving;		  /* rpc_recv() may be called: there is more to come */
+	uint64_t messages, bytes; /* that were received: a server may send any number */
 };
 
 /*

@@ -137,7 +137,6 @@ static void run(const struct ssh_keys *k, const struct vm *vm, struct report *r)
 		.type = &vmctl__agent__v1__ssh_keys_response__descriptor,
 		.step = change ? "change" : "ask",
 		.changes = change,
-		.once = true,
 	};
 	ProtobufCMessage *m;
 

@@ -5,6 +5,7 @@
 
 #include "ask.h"
 #include "inventory.h"
+#include "retry.h"
 #include "tty.h"
 #include "verbs.h"
 #include "vmctl/agent/v1/memory.pb-c.h"
@@ -17,7 +18,8 @@ static const struct options_syntax syntax = {
 		 "answer, CPUs,\n"
 		 "memory, addresses, and how many things are plugged. What does not "
 		 "answer is\n"
-		 "said, and is the command's failure.",
+		 "said, and is the command's failure: each of the two has half of "
+		 "--timeout.",
 	.min_args = 1,
 	.max_args = 1,
 };
@@ -74,11 +76,11 @@ static enum status ask_guest(struct view *v, const struct vm *vm, deadline_t dea
 			     struct report *r)
 {
 	v->began = deadline_after_ms(0);
-	return ask_once(vm, ask_all, v, deadline, r);
+	return ask_now(vm, ask_all, v, deadline, r);
 }
 
-static enum status ask_module(struct view *v, const struct vm *vm, deadline_t deadline,
-			      struct report *r)
+static enum status ask_module_once(struct view *v, const struct vm *vm,
+				   deadline_t deadline, bool *opened, struct report *r)
 {
 	struct inventory inventory = {0};
 	struct upcall u = {.fd = -1};
@@ -86,7 +88,8 @@ static enum status ask_module(struct view *v, const struct vm *vm, deadline_t de
 	enum status status = vm_open_module(vm, &u, deadline, r);
 	int ret = 0;
 
-	if (status == STATUS_OK) {
+	*opened = status == STATUS_OK;
+	if (*opened) {
 		v->module = true;
 		strcpy(v->version, u.module);
 		if (u.features & UPCALL_FEATURE_QUERY)
@@ -100,17 +103,40 @@ static enum status ask_module(struct view *v, const struct vm *vm, deadline_t de
 	return status;
 }
 
-/* Asks one of the two, with a report of its own: the other is asked all the same. */
+/* As ask_now(). */
+static enum status ask_module(struct view *v, const struct vm *vm, deadline_t deadline,
+			      struct report *r)
+{
+	struct retry t;
+	bool opened;
+
+	retry_begin(&t, deadline, r);
+	while (ask_module_once(v, vm, deadline, &opened, r) != STATUS_OK && opened &&
+	       retry_again(&t))
+		;
+	return r->status;
+}
+
+/*
+ * Asks one of the two, with a report of its own: the other is asked all the same, and
+ * has a time of its own, so that the one that hangs does not make it look so.
+ */
 static void ask(enum status (*one)(struct view *v, const struct vm *vm,
 				   deadline_t deadline, struct report *r),
-		const char *step, struct view *v, const struct vm *vm,
-		deadline_t deadline, struct report *r)
+		const char *step, struct view *v, const struct vm *vm, struct report *r)
 {
+	int64_t each_ms = (r->options->timeout_ms + 1) / 2;
 	struct report own;
 
 	report_begin(&own, r->options, syntax.verb, r->vm);
 	report_step(r, step);
-	if (one(v, vm, deadline, &own) != STATUS_OK)
+	one(v, vm, deadline_after_ms(each_ms), &own);
+	if (own.status == STATUS_TIMEOUT)
+		report_fail(r, own.status,
+			    "no answer within %.3g s, half of --timeout; give a longer "
+			    "one, or look at the guest's console",
+			    (double)each_ms / 1000);
+	else if (own.status != STATUS_OK)
 		report_fail(r, own.status, "%s", own.text);
 	report_step_end(r);
 	json_decref(own.body);
@@ -206,18 +232,16 @@ int status_main(int argc, char **argv)
 {
 	struct view v = {0};
 	struct options options;
-	deadline_t deadline;
 	struct report r;
 	struct vm vm;
 	int ret = options_parse(argc, argv, &syntax, &options, NULL);
 
 	if (ret)
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
-	deadline = deadline_after_ms(options.timeout_ms);
 	report_begin(&r, &options, syntax.verb, options.args[0]);
 	if (vm_resolve(&vm, options.args[0], NULL, &r) == STATUS_OK) {
-		ask(ask_guest, "agent", &v, &vm, deadline, &r);
-		ask(ask_module, "module", &v, &vm, deadline, &r);
+		ask(ask_guest, "agent", &v, &vm, &r);
+		ask(ask_module, "module", &v, &vm, &r);
 		if (options.json)
 			print_json(&v, &r);
 		else

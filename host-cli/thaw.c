@@ -46,9 +46,7 @@ static int thaw(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 	if (!names)
 		return 0;
 	if (r->options->dry_run)
-		return filesystem_would(r, request.n_mountpoints
-						   ? "thaw what is named"
-						   : "thaw what is frozen");
+		return filesystem_would(rpc, "thaw", deadline, r, err);
 	request.mountpoints = names;
 	ret = guest_rpc_call(rpc, "ThawFilesystems", &request.base,
 			     &vmctl__agent__v1__thaw_filesystems_response__descriptor,
@@ -63,5 +61,5 @@ static int thaw(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 
 int thaw_main(int argc, char **argv)
 {
-	return filesystem_run(argc, argv, &syntax, NULL, thaw);
+	return filesystem_run(argc, argv, &syntax, NULL, NULL, thaw);
 }

@@ -11,13 +11,15 @@
 #include "verbs.h"
 #include "vmctl/agent/v1/system.pb-c.h"
 
-#define NS_PER_S 1000000000ll
+#define NS_PER_S    1000000000ll
+#define SECONDS_MAX (INT64_MAX / NS_PER_S - 1000000)
 
 struct clock {
 	bool set, sync;
 	int64_t to; /* ns since 1970, of --set */
 	int64_t guest, offset, round_trip;
 	bool asked; /* the three above are known */
+	struct report *report;
 };
 
 /* "@SECONDS", with a fraction or not. */
@@ -92,95 +94,93 @@ static int64_t now_ns(clockid_t clock)
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-static enum status get(struct clock *c, struct rpc *rpc, deadline_t deadline,
-		       struct report *r)
+/* A time whose distance from another, and half a round trip, are no overflow. */
+static bool makes_sense(const Vmctl__Agent__V1__GetTimeResponse *t)
+{
+	return t->seconds >= 0 && t->seconds < SECONDS_MAX && t->nanoseconds < NS_PER_S;
+}
+
+static int get(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
 	Vmctl__Agent__V1__GetTimeRequest request =
 		VMCTL__AGENT__V1__GET_TIME_REQUEST__INIT;
-	struct ask ask = {
-		.method = "GetTime",
-		.request = &request.base,
-		.type = &vmctl__agent__v1__get_time_response__descriptor,
-	};
 	Vmctl__Agent__V1__GetTimeResponse *answer;
-	ProtobufCMessage *m = NULL;
 	int64_t began = now_ns(CLOCK_MONOTONIC);
-	enum status status = ask_on(&ask, rpc, deadline, &m, r);
+	ProtobufCMessage *m = NULL;
+	struct clock *c = into;
+	int ret = guest_rpc_call(rpc, "GetTime", &request.base,
+				 &vmctl__agent__v1__get_time_response__descriptor,
+				 deadline, &m, err);
 
-	if (status != STATUS_OK)
-		return status;
+	if (ret) {
+		error_prefix(err, "the agent's GetTime");
+		return ret;
+	}
 	answer = (Vmctl__Agent__V1__GetTimeResponse *)m;
 	c->round_trip = now_ns(CLOCK_MONOTONIC) - began;
-	/* What no clock says is not computed with. */
-	if (answer->seconds < 0 || answer->seconds > INT64_MAX / NS_PER_S - 1 ||
-	    answer->nanoseconds >= NS_PER_S) {
-		status = report_fail(r, STATUS_NO_AGENT,
-				     "the agent's time makes no sense");
-	} else {
-		c->asked = true;
+	c->asked = makes_sense(answer);
+	if (c->asked) {
 		c->guest = answer->seconds * NS_PER_S + answer->nanoseconds;
 		/* It was read half a round trip ago. */
 		c->offset = c->guest + c->round_trip / 2 - now_ns(CLOCK_REALTIME);
 	}
 	message_free(m);
-	return status;
+	return c->asked ? 0 : error_set(err, -EPROTO, "its time makes no sense");
 }
 
-static enum status put(const struct clock *c, struct rpc *rpc, deadline_t deadline,
-		       struct report *r)
+static int put(struct rpc *rpc, void *into, deadline_t deadline, struct error *err)
 {
 	Vmctl__Agent__V1__SetTimeRequest request =
 		VMCTL__AGENT__V1__SET_TIME_REQUEST__INIT;
-	struct ask ask = {
-		.method = "SetTime",
-		.request = &request.base,
-		.type = &vmctl__agent__v1__set_time_response__descriptor,
-	};
 	const Vmctl__Agent__V1__SetTimeResponse *answer;
+	const struct clock *c = into;
 	ProtobufCMessage *m = NULL;
 	char why[160];
 	/* It arrives half a round trip from now. */
 	int64_t to = c->sync ? now_ns(CLOCK_REALTIME) + c->round_trip / 2 : c->to;
-	enum status status;
+	int ret;
 
 	request.seconds = to / NS_PER_S;
 	request.nanoseconds = (uint32_t)(to % NS_PER_S);
-	status = ask_on(&ask, rpc, deadline, &m, r);
-	if (status != STATUS_OK)
-		return status;
+	ret = guest_rpc_call(rpc, "SetTime", &request.base,
+			     &vmctl__agent__v1__set_time_response__descriptor, deadline,
+			     &m, err);
+	if (ret) {
+		error_prefix(err, "the agent's SetTime");
+		return ret;
+	}
 	answer = (const Vmctl__Agent__V1__SetTimeResponse *)m;
 	text_copy(why, sizeof(why), answer->rtc_error, strlen(answer->rtc_error));
 	if (*why)
-		report_warn(r, "the guest's hardware clock was not set: %s", why);
-	report_set(r, "hardware_clock", json_boolean(answer->rtc));
+		report_warn(c->report, "the guest's hardware clock was not set: %s",
+			    why);
+	report_set(c->report, "hardware_clock", json_boolean(answer->rtc));
 	message_free(m);
-	return STATUS_OK;
+	return 0;
+}
+
+static void change(struct clock *c, const struct vm *vm, deadline_t deadline,
+		   struct report *r)
+{
+	report_step(r, "set");
+	/* And what it is now. */
+	if (ask_change(vm, put, c, deadline, r) == STATUS_OK)
+		ask_again(vm, get, c, deadline, r);
 }
 
 static void run(struct clock *c, const struct vm *vm, struct report *r)
 {
 	deadline_t deadline = deadline_after_ms(r->options->timeout_ms);
-	enum status status;
-	struct rpc rpc;
 
-	rpc_init(&rpc, -1);
 	report_step(r, "ask");
-	status = vm_open_agent(vm, &rpc, deadline, r);
-	if (status == STATUS_OK)
-		status = get(c, &rpc, deadline, r);
-	if (status == STATUS_OK && (c->set || c->sync)) {
-		if (r->options->dry_run) {
-			step_would(r, "set");
-		} else {
-			report_step(r, "set");
-			status = put(c, &rpc, deadline, r);
-		}
-		/* What it is now, or would have to be changed by. */
-		if (status == STATUS_OK && !r->options->dry_run)
-			get(c, &rpc, deadline, r);
-	}
+	ask_again(vm, get, c, deadline, r);
+	if (r->status != STATUS_OK || !(c->set || c->sync))
+		;
+	else if (r->options->dry_run)
+		step_would(r, "set");
+	else
+		change(c, vm, deadline, r);
 	report_step_end(r);
-	rpc_close(&rpc);
 }
 
 static void print(const struct clock *c, struct report *r)
@@ -218,6 +218,7 @@ int time_main(int argc, char **argv)
 
 	if (ret)
 		return ret > 0 ? STATUS_OK : STATUS_USAGE;
+	c.report = &r;
 	report_begin(&r, &options, syntax.verb, options.args[0]);
 	if (c.set && c.sync)
 		report_fail(&r, STATUS_USAGE, "give --set or --sync, not both");

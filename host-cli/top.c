@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Drawn with two escape sequences, to the top left and to clear: no ncurses. */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,13 @@ static void print_screen(const struct sample *a, const struct sample *b,
 		       (unsigned long long)b->vsock.connections);
 }
 
+/* What is no number in the guest's text, as NaN, is none in JSON: null. */
+static void set(json_t *object, const char *key, double value)
+{
+	json_object_set_new(object, key,
+			    isfinite(value) ? json_real(value) : json_null());
+}
+
 static json_t *vsock_json(const struct sample *a, const struct sample *b,
 			  uint64_t before, uint64_t now, double span)
 {
@@ -195,19 +203,16 @@ static void print_json(const struct sample *a, const struct sample *b, struct re
 	double seconds = value_of(now, "vmctl_guest_uptime_seconds") -
 			 value_of(before, "vmctl_guest_uptime_seconds");
 	double span = seconds > 0 ? seconds : 1;
-	json_t *object = json_pack(
-		"{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "vm", r->printable,
-		"uptime_s", value_of(now, "vmctl_guest_uptime_seconds"), "user_percent",
-		cpu_share(before, now, "mode=\"user\""), "system_percent",
-		cpu_share(before, now, "mode=\"system\""), "idle_percent",
-		cpu_share(before, now, "mode=\"idle\""), "memory_available_bytes",
-		memory_of(now, "MemAvailable"), "cpu_pressure_percent",
-		pressure_of(now, "cpu"), "memory_pressure_percent",
-		pressure_of(now, "memory"), "io_pressure_percent",
-		pressure_of(now, "io"));
+	json_t *object = json_pack("{s:s}", "vm", r->printable);
 
-	if (!object)
-		return;
+	set(object, "uptime_s", value_of(now, "vmctl_guest_uptime_seconds"));
+	set(object, "user_percent", cpu_share(before, now, "mode=\"user\""));
+	set(object, "system_percent", cpu_share(before, now, "mode=\"system\""));
+	set(object, "idle_percent", cpu_share(before, now, "mode=\"idle\""));
+	set(object, "memory_available_bytes", memory_of(now, "MemAvailable"));
+	set(object, "cpu_pressure_percent", pressure_of(now, "cpu"));
+	set(object, "memory_pressure_percent", pressure_of(now, "memory"));
+	set(object, "io_pressure_percent", pressure_of(now, "io"));
 	/* Without a vsockd that answers they are not known: null. */
 	json_object_set_new(
 		object, "vsock_received_bytes_per_second",
@@ -224,7 +229,7 @@ static void print_json(const struct sample *a, const struct sample *b, struct re
 	json_decref(object);
 }
 
-static struct sample get(const struct vm *vm, struct report *r)
+static struct sample get(const struct vm *vm, bool answered, struct report *r)
 {
 	Vmctl__Agent__V1__GetMetricsRequest request =
 		VMCTL__AGENT__V1__GET_METRICS_REQUEST__INIT;
@@ -232,6 +237,7 @@ static struct sample get(const struct vm *vm, struct report *r)
 		.method = "GetMetrics",
 		.request = &request.base,
 		.type = &vmctl__agent__v1__get_metrics_response__descriptor,
+		.answered = answered,
 	};
 	struct sample sample = {0};
 	ProtobufCMessage *m;
@@ -248,11 +254,11 @@ static struct sample get(const struct vm *vm, struct report *r)
 
 static void run(const struct top *top, const struct vm *vm, struct report *r)
 {
-	struct sample before = get(vm, r), now;
+	struct sample before = get(vm, false, r), now;
 
 	for (uint64_t n = 0; before.guest && (!top->count || n < top->count); n++) {
 		poll(NULL, 0, (int)top->interval_ms);
-		now = get(vm, r);
+		now = get(vm, true, r);
 		if (now.guest && r->options->json)
 			print_json(&before, &now, r);
 		else if (now.guest)

@@ -57,10 +57,7 @@ static int trim(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 	if (!names)
 		return 0;
 	if (r->options->dry_run)
-		return filesystem_would(r,
-					request.n_mountpoints
-						? "trim what is named"
-						: "trim all file systems of the guest");
+		return filesystem_would(rpc, "trim", deadline, r, err);
 	request.mountpoints = names;
 	request.minimum_bytes = ((struct trim *)into)->minimum;
 	ret = guest_rpc_open(rpc, &stream, "TrimFilesystems", &request.base,
@@ -69,9 +66,9 @@ static int trim(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 		ProtobufCMessage *message = NULL;
 		const Vmctl__Agent__V1__FilesystemResult *one;
 
-		ret = guest_rpc_next(&stream,
-				     &vmctl__agent__v1__filesystem_result__descriptor,
-				     deadline, &message, err);
+		ret = filesystem_next(&stream,
+				      &vmctl__agent__v1__filesystem_result__descriptor,
+				      deadline, &message, err);
 		if (ret != 1)
 			break;
 		one = (const Vmctl__Agent__V1__FilesystemResult *)message;
@@ -90,5 +87,5 @@ int trim_main(int argc, char **argv)
 {
 	struct trim t = {0};
 
-	return filesystem_run(argc, argv, &syntax, &t, trim);
+	return filesystem_run(argc, argv, &syntax, NULL, &t, trim);
 }

@@ -28,8 +28,10 @@
 #include "upcall_wire.h"
 #include "vmctl/agent/v1/agent.pb-c.h"
 
-#define FAKE_SLOTS	 4
+#define FAKE_SLOTS 4
+#ifndef FAKE_CONNECTIONS
 #define FAKE_CONNECTIONS 32
+#endif
 
 struct fake_vm {
 	/* How it misbehaves; set before fake_start(). */
@@ -51,12 +53,16 @@ struct fake_vm {
 	bool stays_offline;	 /* OnlineCpus does nothing */
 	bool blind;		 /* the agent sees the boot CPU only */
 	bool babble;		 /* the agent answers with garbage */
+	bool mute_agent;	 /* the agent takes calls, and answers none */
 	uint32_t features;	 /* UPCALL_FEATURE_* beyond those of CPUs */
-	/* What a test adds (fake_devices.h): both return whether they knew it. */
+	/* What a test adds (fake_devices.h): each returns whether it knew it. */
 	bool (*command)(struct fake_vm *vm, const char *name, const json_t *arguments,
 			json_t **value);
 	bool (*request)(struct fake_vm *vm, int fd, uint32_t type, const uint8_t *in,
 			bool *stay);
+	/* Answers a call of the agent. */
+	bool (*call)(struct fake_vm *vm, int fd, uint32_t stream,
+		     const Ttrpc__Request *request, bool *stay);
 	/* What listens on ports other than 219 and 220; NULL: nothing. */
 	void (*port)(struct fake_vm *vm, int fd, unsigned int port);
 	void *more;
@@ -405,7 +411,12 @@ static bool fake_call(struct fake_vm *vm, int fd, uint32_t stream, const uint8_t
 	struct ttrpc_header h = {.stream_id = stream, .type = TTRPC_RESPONSE};
 	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
 	uint8_t payload[1024], out[1200] = {0};
+	bool stay = true;
 
+	if (vm->mute_agent || (vm->call && vm->call(vm, fd, stream, request, &stay))) {
+		ttrpc__request__free_unpacked(request, NULL);
+		return stay;
+	}
 	pthread_mutex_lock(&vm->lock);
 	response.payload.data = payload;
 	if (!strcmp(request->method, "GetGuestInfo"))

@@ -44,8 +44,9 @@ static struct output on(struct fake_devices *d, int (*verb)(int, char **), char 
 	return o;
 }
 
-static void works(struct fake_devices *d, int (*verb)(int, char **), char **argv,
-		  const char *words, const char *log)
+__attribute__((unused)) static void works(struct fake_devices *d,
+					  int (*verb)(int, char **), char **argv,
+					  const char *words, const char *log)
 {
 	struct output o = on(d, verb, argv, log);
 
@@ -54,9 +55,10 @@ static void works(struct fake_devices *d, int (*verb)(int, char **), char **argv
 }
 
 /* A failure that leaves the guest and QEMU with the device, or not. */
-static void fails(struct fake_devices *d, int (*verb)(int, char **), char **argv,
-		  int code, const char *words, const char *log, bool in_guest,
-		  bool in_qemu)
+__attribute__((unused)) static void fails(struct fake_devices *d,
+					  int (*verb)(int, char **), char **argv,
+					  int code, const char *words, const char *log,
+					  bool in_guest, bool in_qemu)
 {
 	struct output o = on(d, verb, argv, log);
 

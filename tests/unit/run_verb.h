@@ -13,7 +13,7 @@
 
 struct output {
 	int code;
-	char out[16384], err[4096];
+	char out[16384], err[32768];
 };
 
 static void slurp(FILE *f, char *to, size_t size)

@@ -48,6 +48,12 @@ static void cpus_are_listed_and_changed(void **state)
 	o = run(cpus_main, ARGS("cpus", front_address, "--online", "1,3", "--dry-run"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "steps    OnlineCpus; nothing was changed\n");
+	o = run(cpus_main, ARGS("cpus", front_address, "--online", "1,7", "--dry-run"));
+	assert_int_equal(o.code, 9);
+	assert_non_null(strstr(o.err, "CPU 7 is not present"));
+	o = run(cpus_main, ARGS("cpus", front_address, "--offline", "0", "--dry-run"));
+	assert_int_equal(o.code, 9);
+	assert_non_null(strstr(o.err, "CPU 0 cannot be taken offline"));
 	o = run(cpus_main, ARGS("cpus", front_address, "--online", "1,3"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "CPU 1: done\nCPU 3: done\n");
@@ -80,6 +86,14 @@ static void memory_is_shown_in_ranges_and_changed(void **state)
 	expect_words(&o, "32-32          128        offline");
 	o = run(memory_main, ARGS("memory", front_address, "--blocks"));
 	expect_words(&o, "32       0x100000000 ");
+	o = run(memory_main,
+		ARGS("memory", front_address, "--offline", "1,5", "--dry-run"));
+	assert_int_equal(o.code, 9);
+	assert_non_null(strstr(o.err, "there is no memory block 5"));
+	o = run(memory_main,
+		ARGS("memory", front_address, "--offline", "1", "--dry-run"));
+	assert_int_equal(o.code, 0);
+	expect_words(&o, "OfflineMemoryBlocks; nothing was changed\n");
 	o = run(memory_main,
 		ARGS("memory", front_address, "--online", "all", "--movable"));
 	assert_int_equal(o.code, 0);

@@ -12,8 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../host-cli/guest_rpc.h"
 #include "../../host-cli/rpc.h"
 #include "ttrpc.pb-c.h"
+#include "vmctl/agent/v1/agent.pb-c.h"
 
 #define SOON deadline_after_ms(100)
 #define LONG deadline_after_ms(20000)
@@ -390,6 +392,33 @@ static void a_stream_with_nonsense_in_it_ends(void **state)
 	stop(&s);
 }
 
+/* A guest that is fast enough always has one there. */
+static void messages_that_are_there_are_held_to_the_deadline_too(void **state)
+{
+	const ProtobufCMessageDescriptor *type =
+		&vmctl__agent__v1__ping_response__descriptor;
+	deadline_t passed = deadline_after_ms(0);
+	struct server s = start();
+	ProtobufCMessage *message;
+	struct rpc_stream stream;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		say(&s, 1, TTRPC_DATA, NULL, 0);
+	assert_int_equal(guest_rpc_open(&s.rpc, &stream, "Many", NULL, RPC_CLIENT_SENDS,
+					LONG, &s.err),
+			 0);
+	assert_int_equal(guest_rpc_next(&stream, type, LONG, &message, &s.err), 1);
+	message_free(message);
+	assert_int_equal(guest_rpc_next(&stream, type, DEADLINE_NOW, &message, &s.err),
+			 1);
+	message_free(message);
+	assert_int_equal(guest_rpc_next(&stream, type, passed, &message, &s.err),
+			 -ETIMEDOUT);
+	assert_false(stream.receiving);
+	stop(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +437,7 @@ int main(void)
 		cmocka_unit_test(a_message_is_taken_whole_or_not_at_all),
 		cmocka_unit_test(what_comes_of_a_cancelled_stream_is_skipped),
 		cmocka_unit_test(a_stream_with_nonsense_in_it_ends),
+		cmocka_unit_test(messages_that_are_there_are_held_to_the_deadline_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,59 @@ static void list_does_not_fail_for_a_vm_that_is_down(void **state)
 	assert_string_equal(o.out, "");
 }
 
+/* Takes connections, as a listening socket does by itself, and never answers. */
+static int hang_as(const struct fake_vm *vm, const char *name)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s/%s", vm->root, name);
+	assert_int_equal(mkdir(un.sun_path, 0700), 0);
+	strcat(un.sun_path, "/vsock.sock");
+	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static void end_hanging(const struct fake_vm *vm, const char *name, int fd)
+{
+	char path[128];
+
+	close(fd);
+	snprintf(path, sizeof(path), "%s/%s/vsock.sock", vm->root, name);
+	unlink(path);
+	*strrchr(path, '/') = '\0';
+	rmdir(path);
+}
+
+#define HANGING 12
+
+static void list_shows_who_lives_behind_those_that_hang(void **state)
+{
+	struct fake_vm vm = {0};
+	struct output o;
+	char name[HANGING][4];
+	int fd[HANGING];
+
+	(void)state;
+	fake_start(&vm, 2);
+	for (int i = 0; i < HANGING; i++) {
+		snprintf(name[i], sizeof(name[i]), "a%d", i);
+		fd[i] = hang_as(&vm, name[i]);
+	}
+	/* One after the other they would take 24 s. */
+	o = run(list_main, ARGS("list", "--timeout", "15"));
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "\na11                  hangs  no "));
+	assert_non_null(strstr(o.out, "\nvm1                  yes    yes         3"));
+	/* Less than a guest may take proves nothing. */
+	o = run(list_main, ARGS("list", "--timeout", "0.2", "--json"));
+	assert_non_null(strstr(o.out, "{\"name\":\"a0\",\"agent\":\"late\""));
+	for (int i = 0; i < HANGING; i++)
+		end_hanging(&vm, name[i], fd[i]);
+	fake_stop(&vm);
+}
+
 static void qemu_args_are_one_word_a_line(void **state)
 {
 	struct output o;
@@ -282,6 +335,7 @@ int main(void)
 		cmocka_unit_test(a_machine_that_is_paused_is_said_to_be),
 		cmocka_unit_test(list_shows_a_vm_with_what_answers),
 		cmocka_unit_test(list_does_not_fail_for_a_vm_that_is_down),
+		cmocka_unit_test(list_shows_who_lives_behind_those_that_hang),
 		cmocka_unit_test(qemu_args_are_one_word_a_line),
 		cmocka_unit_test(qemu_args_quotes_what_a_shell_or_qemu_would_split),
 		cmocka_unit_test(qemu_args_on_microvm_has_no_slots_and_says_so),
