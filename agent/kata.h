@@ -23,6 +23,10 @@ extern const struct agent_service kata_network_service; /* interfaces, routes */
 /* Sends the empty answer of most of these calls. */
 int kata_send_empty(struct agent_answer *answer, struct error *err);
 
+/* OnlineCPUMem, which answers after 5 s at the latest for CPUs (kata_online.c). */
+int kata_make_online(struct agent_answer *answer, const struct agent *agent,
+		     const ProtobufCMessage *message, struct error *err);
+
 /* CopyFile, beneath root and KATA_COPY_DIR (kata_copy.c). */
 int kata_copy(const char *root, const Grpc__CopyFileRequest *request,
 	      struct error *err);

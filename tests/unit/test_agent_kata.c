@@ -107,6 +107,40 @@ static void cpus_that_do_not_come_are_an_error_after_five_seconds(void **state)
 	close(fd);
 }
 
+/*
+ * A lease holds whoever opens the file to write for 45 s, as the kernel holds whoever
+ * brings a CPU online that does not start; reading goes on.
+ */
+static void a_write_that_hangs_does_not_hold_the_answer_up(void **state)
+{
+	Grpc__OnlineCPUMemRequest request = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
+	int fd = dial(*state), lease;
+	char path[PATH_MAX];
+	struct answer a;
+
+	path_of(*state, CPU_DIR "/cpu2/online", path);
+	lease = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(lease >= 0);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(lease, F_SETLEASE, F_RDLCK) < 0)
+		skip();
+	request.nb_cpus = 3;
+	send_call(fd, 1, KATA, "OnlineCPUMem", &request.base, 0);
+	expect_works(fd, 3);
+	a = take_answer(fd);
+	assert_int_equal(a.header.stream_id, 1);
+	assert_int_equal(status_of(&a), TTRPC_INTERNAL);
+	assert_string_equal(a.response->status->message,
+			    "failed to online 1 CPU(s) after 100 retries");
+	free_answer(&a);
+	expect_file(*state, CPU_DIR "/cpu1/online", "1\n");
+	expect_file(*state, CPU_DIR "/cpu2/online", "0\n");
+	/* What hung is let go, and does no more. */
+	close(lease);
+	expect_works(fd, 5);
+	close(fd);
+}
+
 static void memory_comes_online_unless_it_is_about_cpus_only(void **state)
 {
 	Grpc__OnlineCPUMemRequest request = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
@@ -166,9 +200,13 @@ static void the_machine_of_a_test_keeps_its_clock_and_name(void **state)
 	when.usec = 1000000;
 	send_call(fd, 3, KATA, "SetGuestDateTime", &when.base, 0);
 	expect_status(fd, 3, TTRPC_INVALID_ARGUMENT);
+	/* More than fits into nanoseconds. */
+	when.usec = INT64_MAX;
+	send_call(fd, 5, KATA, "SetGuestDateTime", &when.base, 0);
+	expect_status(fd, 5, TTRPC_INVALID_ARGUMENT);
 	sandbox.hostname = (char *)"other";
-	send_call(fd, 5, KATA, "CreateSandbox", &sandbox.base, 0);
-	expect_status(fd, 5, TTRPC_PERMISSION_DENIED);
+	send_call(fd, 7, KATA, "CreateSandbox", &sandbox.base, 0);
+	expect_status(fd, 7, TTRPC_PERMISSION_DENIED);
 	close(fd);
 }
 
@@ -344,6 +382,7 @@ int main(void)
 		test(container_calls_are_unimplemented_and_the_connection_stays),
 		test(nb_cpus_is_a_total),
 		test(cpus_that_do_not_come_are_an_error_after_five_seconds),
+		test(a_write_that_hangs_does_not_hold_the_answer_up),
 		test(memory_comes_online_unless_it_is_about_cpus_only),
 		test(guest_details_say_what_memory_can_do),
 		test(the_machine_of_a_test_keeps_its_clock_and_name),
