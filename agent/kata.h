@@ -14,11 +14,16 @@
 #define KATA_AGENT_SERVICE "grpc.AgentService"
 /* CopyFile writes beneath this, as Kata's does. */
 #define KATA_COPY_DIR "/run/kata-containers"
+/* Where the host's shares are mounted. */
+#define KATA_SHARE_DIR KATA_COPY_DIR "/shared/containers/"
 
 extern const struct agent_service kata_health_service;	/* grpc.Health */
 extern const struct agent_service kata_guest_service;	/* CPUs, memory, clock, ... */
 extern const struct agent_service kata_sandbox_service; /* the sandbox, CopyFile */
 extern const struct agent_service kata_network_service; /* interfaces, routes */
+extern const struct agent_service kata_iptables_service;
+extern const struct agent_service kata_swap_service;
+extern const struct agent_service kata_volume_service; /* file systems, shares */
 
 /* Sends the empty answer of most of these calls. */
 int kata_send_empty(struct agent_answer *answer, struct error *err);

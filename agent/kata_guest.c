@@ -97,6 +97,28 @@ static int make_metrics(struct agent_answer *answer, const struct agent *agent,
 	return agent_answer_send(answer, &response.base, err);
 }
 
+/* The one kind that Kata's agent knows is a container's, and there are none here. */
+static void diagnostic_data(struct agent_call *call, const ProtobufCMessage *message)
+{
+	const Grpc__GetDiagnosticDataRequest *request =
+		(const Grpc__GetDiagnosticDataRequest *)message;
+
+	if (strcmp(request->log_type, "termination_log"))
+		agent_call_fail(call, TTRPC_INVALID_ARGUMENT,
+				"unsupported diagnostic log_type: %.64s",
+				request->log_type);
+	else
+		agent_call_fail(call, TTRPC_INTERNAL, "Invalid container id: %.64s",
+				request->container_id);
+}
+
+/* What Kata's agent says that was started without the part that this sets. */
+static void mem_agent(struct agent_call *call, const ProtobufCMessage *message)
+{
+	(void)message;
+	agent_call_fail(call, TTRPC_INTERNAL, "mem-agent is disabled");
+}
+
 static void online(struct agent_call *call, const ProtobufCMessage *request)
 {
 	agent_answer_start(call, request, kata_make_online);
@@ -179,6 +201,29 @@ static const struct agent_method methods[] = {
 		.response = &grpc__metrics__descriptor,
 		.handle = metrics,
 		.cancel = agent_answer_cancel,
+	},
+	{
+		.name = "GetDiagnosticData",
+		.request = &grpc__get_diagnostic_data_request__descriptor,
+		.request_max = 4096,
+		.response = &grpc__get_diagnostic_data_response__descriptor,
+		.handle = diagnostic_data,
+	},
+	{
+		.name = "MemAgentMemcgSet",
+		.request = &grpc__empty__descriptor,
+		.request_max = 4096,
+		.response = &grpc__empty__descriptor,
+		.changes = true,
+		.handle = mem_agent,
+	},
+	{
+		.name = "MemAgentCompactSet",
+		.request = &grpc__empty__descriptor,
+		.request_max = 4096,
+		.response = &grpc__empty__descriptor,
+		.changes = true,
+		.handle = mem_agent,
 	},
 };
 
