@@ -195,7 +195,8 @@ FUZZ_DEVICE := $(filter-out transport/sandbox% transport/holder% \
 	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,dial hybrid endpoint io registry) \
 	tests/fuzz/machine.c tests/fuzz/accounts.c
 FUZZ_TRANSPORT := $(addprefix $(O)/fuzz/fuzz_,ring front packet line)
-FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)
+FUZZ_AGENT     := $(addprefix $(O)/fuzz/fuzz_,agent parse)
+FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT) $(FUZZ_AGENT)
 $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
 $(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
@@ -206,6 +207,28 @@ $(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/err
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+# The agent as a whole, but for main().
+FUZZ_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_OBJECTS  := $(patsubst %.c,$(O)/fuzz/%.o,$(call sources,agent) $(call sources,proto)) \
+	$(patsubst $(O)/%.c,$(O)/fuzz/%.o,$(GEN_C))
+$(O)/fuzz/agent/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-3.0)
+$(O)/fuzz/gen/%.o: $(O)/gen/%.c
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined \
+		-MMD -MP -c -o $@ $<
+
+$(O)/fuzz/%.o: %.c Makefile VERSION | $(GEN_C)
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined \
+		-MMD -MP -c -o $@ $<
+
+$(FUZZ_AGENT): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%.o $(FUZZ_OBJECTS)
+	$(call say,CLANG,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ \
+		$(shell pkg-config --libs libprotobuf-c $(AGENT_LIBS))
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
