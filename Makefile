@@ -54,7 +54,7 @@ UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/te
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
 .PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-vsock \
-	soak-siblings fuzz lint install clean help module unit vm bench check-interop
+	soak-siblings soak-agent fuzz lint install clean help module unit vm bench check-interop
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -77,6 +77,7 @@ help:
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
 	@echo 'soak-vsock          1 GiB each way, in writes of all sizes, on each of $(KERNELS)'
 	@echo 'soak-siblings       two guests, 1 GiB at each other, on each of $(KERNELS)'
+	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
@@ -101,6 +102,13 @@ check-kernels check-kernel-debug: deps
 soak-siblings: deps vm build
 	$(Q)for kernel in $(KERNELS); do \
 		SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel bats --tap tests/vm/siblings.bats || exit; \
+	done
+
+# As long and as much as an operator may do it; `make check` has less of both.
+soak-agent: deps vm build
+	$(Q)for kernel in $(KERNELS); do \
+		PAUSE_SECONDS=60 OUTPUT_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel \
+			bats --tap tests/vm/faults.bats || exit; \
 	done
 
 soak-vsock: deps vm build

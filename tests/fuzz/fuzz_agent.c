@@ -44,6 +44,8 @@ struct waiting {
 	unsigned int messages;
 };
 
+TAILQ_HEAD(waiting_list, waiting);
+
 struct client {
 	struct agent *agent;
 	struct agent_timer timer;
@@ -63,7 +65,7 @@ static struct agent_service services[SERVICES_MAX];
 static const struct agent_service *served[SERVICES_MAX + 2];
 static size_t n_services, n_methods;
 static char *socket_path, *policy_path;
-static TAILQ_HEAD(, waiting) waiting_calls = TAILQ_HEAD_INITIALIZER(waiting_calls);
+static struct waiting_list waiting_calls;
 static unsigned int calls; /* of this input */
 static struct client client;
 
@@ -473,6 +475,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	CHECK(policy);
 	fputs("allow */Get*\ndeny */*[ae]\n", policy);
 	CHECK(!fclose(policy));
+	TAILQ_INIT(&waiting_calls);
 	for (; agent_services_kata[n_services]; n_services++) {
 		CHECK(n_services < SERVICES_MAX);
 		services[n_services] = *agent_services_kata[n_services];
