@@ -54,7 +54,7 @@ UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/te
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
 .PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-vsock \
-	soak-siblings fuzz lint install clean help module unit vm bench check-interop
+	soak-siblings soak-agent fuzz lint install clean help module unit vm bench check-interop
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -77,6 +77,7 @@ help:
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
 	@echo 'soak-vsock          1 GiB each way, in writes of all sizes, on each of $(KERNELS)'
 	@echo 'soak-siblings       two guests, 1 GiB at each other, on each of $(KERNELS)'
+	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'lint install clean'
 
@@ -101,6 +102,13 @@ check-kernels check-kernel-debug: deps
 soak-siblings: deps vm build
 	$(Q)for kernel in $(KERNELS); do \
 		SIBLING_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel bats --tap tests/vm/siblings.bats || exit; \
+	done
+
+# As long and as much as an operator may do it; `make check` has less of both.
+soak-agent: deps vm build
+	$(Q)for kernel in $(KERNELS); do \
+		PAUSE_SECONDS=60 OUTPUT_BYTES=$$((1 << 30)) VM_KERNEL=$$kernel \
+			bats --tap tests/vm/faults.bats || exit; \
 	done
 
 soak-vsock: deps vm build
@@ -195,7 +203,8 @@ FUZZ_DEVICE := $(filter-out transport/sandbox% transport/holder% \
 	$(wildcard transport/*.c)) $(patsubst %,proto/%.c,dial hybrid endpoint io registry) \
 	tests/fuzz/machine.c tests/fuzz/accounts.c
 FUZZ_TRANSPORT := $(addprefix $(O)/fuzz/fuzz_,ring front packet line)
-FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT)
+FUZZ_AGENT     := $(addprefix $(O)/fuzz/fuzz_,agent parse)
+FUZZERS        := $(O)/fuzz/fuzz_request $(FUZZ_TRANSPORT) $(FUZZ_AGENT)
 $(O)/fuzz/fuzz_ring: $(FUZZ_RING)
 $(O)/fuzz/fuzz_front: $(FUZZ_FRONT)
 $(O)/fuzz/fuzz_packet $(O)/fuzz/fuzz_line: $(FUZZ_DEVICE)
@@ -206,6 +215,28 @@ $(FUZZ_TRANSPORT): $(O)/fuzz/%: tests/fuzz/%.c tests/fuzz/silent_log.c proto/err
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) -std=gnu11 -O1 -g -fno-omit-frame-pointer \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+# The agent as a whole, but for main().
+FUZZ_CFLAGS   := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+FUZZ_OBJECTS  := $(patsubst %.c,$(O)/fuzz/%.o,$(call sources,agent) $(call sources,proto)) \
+	$(patsubst $(O)/%.c,$(O)/fuzz/%.o,$(GEN_C))
+$(O)/fuzz/agent/%.o: CPPFLAGS += $(shell pkg-config --cflags libnl-3.0)
+$(O)/fuzz/gen/%.o: $(O)/gen/%.c
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined \
+		-MMD -MP -c -o $@ $<
+
+$(O)/fuzz/%.o: %.c Makefile VERSION | $(GEN_C)
+	$(call say,CLANG,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(CPPFLAGS_ALL) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined \
+		-MMD -MP -c -o $@ $<
+
+$(FUZZ_AGENT): $(O)/fuzz/%: $(O)/fuzz/tests/fuzz/%.o $(FUZZ_OBJECTS)
+	$(call say,CLANG,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ \
+		$(shell pkg-config --libs libprotobuf-c $(AGENT_LIBS))
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)

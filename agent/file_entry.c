@@ -158,6 +158,9 @@ int file_entry_list(struct agent_task_io *io, const ProtobufCMessage *message,
 /* Makes those directories of a path that are missing, but for the last. */
 static int make_parents(int root, const ProtobufCBinaryData *path, struct error *err)
 {
+	/* This process is the call's own; all else that it makes gets its mode by name.
+	 */
+	umask(022);
 	for (size_t len = 1; len < path->len; len++) {
 		ProtobufCBinaryData part = {len, path->data};
 		struct rooted_name name;

@@ -14,14 +14,23 @@
 #define KATA_AGENT_SERVICE "grpc.AgentService"
 /* CopyFile writes beneath this, as Kata's does. */
 #define KATA_COPY_DIR "/run/kata-containers"
+/* Where the host's shares are mounted. */
+#define KATA_SHARE_DIR KATA_COPY_DIR "/shared/containers/"
 
 extern const struct agent_service kata_health_service;	/* grpc.Health */
 extern const struct agent_service kata_guest_service;	/* CPUs, memory, clock, ... */
 extern const struct agent_service kata_sandbox_service; /* the sandbox, CopyFile */
 extern const struct agent_service kata_network_service; /* interfaces, routes */
+extern const struct agent_service kata_iptables_service;
+extern const struct agent_service kata_swap_service;
+extern const struct agent_service kata_volume_service; /* file systems, shares */
 
 /* Sends the empty answer of most of these calls. */
 int kata_send_empty(struct agent_answer *answer, struct error *err);
+
+/* OnlineCPUMem, which answers after 5 s at the latest for CPUs (kata_online.c). */
+int kata_make_online(struct agent_answer *answer, const struct agent *agent,
+		     const ProtobufCMessage *message, struct error *err);
 
 /* CopyFile, beneath root and KATA_COPY_DIR (kata_copy.c). */
 int kata_copy(const char *root, const Grpc__CopyFileRequest *request,

@@ -2,116 +2,21 @@
 #include "kata.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
-#include "cleanup.h"
 #include "entropy.h"
-#include "guest_cpu.h"
 #include "guest_memory.h"
 #include "kata/agent.pb-c.h"
 #include "metrics.h"
-#include "sysfile.h"
-
-#define CPU_DIR	     "/sys/devices/system/cpu"
-#define ONLINE_TRIES 100 /* 50 ms apart: 5 s */
-#define ONLINE_PAUSE 50000000
-#define ONLINE_MS    5000
 
 int kata_send_empty(struct agent_answer *answer, struct error *err)
 {
 	Grpc__Empty empty = GRPC__EMPTY__INIT;
 
 	return agent_answer_send(answer, &empty.base, err);
-}
-
-/* Whether the CPU is online now: it may have had to be told. */
-static bool bring_online(const char *root, uint32_t cpu)
-{
-	char path[sizeof(CPU_DIR) + 32];
-	long long online = 0;
-
-	snprintf(path, sizeof(path), CPU_DIR "/cpu%u/online", cpu);
-	if (sysfile_read_number(root, path, 10, &online, NULL) < 0)
-		return false;
-	if (!online)
-		sysfile_write(root, path, "1", NULL);
-	return !sysfile_read_number(root, path, 10, &online, NULL) && online == 1;
-}
-
-/* One try: how many CPUs beyond those of the mask are online, `wanted` at most. */
-static unsigned int try_online(const char *root, const struct guest_cpus *cpus,
-			       unsigned int wanted)
-{
-	unsigned int n = 0;
-
-	for (uint32_t cpu = 0; cpu < GUEST_CPU_MAX && n < wanted; cpu++)
-		if (guest_cpu_test(&cpus->present, cpu) &&
-		    !guest_cpu_test(&cpus->online, cpu) && bring_online(root, cpu))
-			n++;
-	return n;
-}
-
-/* nb_cpus is how many there shall be in all. */
-static int online_cpus(const char *root, uint32_t nb_cpus, struct error *err)
-{
-	const struct timespec pause = {.tv_nsec = ONLINE_PAUSE};
-	deadline_t deadline = deadline_after_ms(ONLINE_MS);
-	unsigned int missing = 0, n, i;
-	struct guest_cpus cpus;
-
-	for (i = 0; i < ONLINE_TRIES && deadline_left_ms(deadline); i++) {
-		/* CPUs that the kernel is still adding are seen the next time. */
-		int ret = guest_cpu_read(root, &cpus, err);
-
-		if (ret < 0)
-			return ret;
-		n = guest_cpu_count(&cpus.online);
-		if (n >= nb_cpus)
-			return 0;
-		missing = nb_cpus - n;
-		n = try_online(root, &cpus, missing);
-		if (n == missing)
-			return 0;
-		missing -= n;
-		nanosleep(&pause, NULL);
-	}
-	return error_set(err, -EIO, "failed to online %u CPU(s) after %d retries",
-			 missing, ONLINE_TRIES);
-}
-
-/* One pass; a block that fails stays as it is. */
-static void online_memory(const char *root)
-{
-	cleanup_free struct guest_memory_block *blocks = NULL;
-	size_t n;
-
-	if (guest_memory_read(root, &blocks, &n, NULL) < 0)
-		return;
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(blocks[i].state, "offline"))
-			guest_memory_set(root, blocks[i].block, "online");
-}
-
-static int make_online(struct agent_answer *answer, const struct agent *agent,
-		       const ProtobufCMessage *message, struct error *err)
-{
-	const Grpc__OnlineCPUMemRequest *request =
-		(const Grpc__OnlineCPUMemRequest *)message;
-	const char *root = agent->options->root;
-	int ret = 0;
-
-	if (request->nb_cpus)
-		ret = online_cpus(root, request->nb_cpus, err);
-	if (ret)
-		return ret;
-	if (!request->cpu_only)
-		online_memory(root);
-	return kata_send_empty(answer, err);
 }
 
 static int make_details(struct agent_answer *answer, const struct agent *agent,
@@ -152,7 +57,7 @@ static int make_date_time(struct agent_answer *answer, const struct agent *agent
 {
 	const Grpc__SetGuestDateTimeRequest *request =
 		(const Grpc__SetGuestDateTimeRequest *)message;
-	struct timespec now = {.tv_sec = request->sec, .tv_nsec = request->usec * 1000};
+	struct timespec now = {.tv_sec = request->sec};
 
 	if (request->usec < 0 || request->usec >= 1000000 || request->sec < 0)
 		return error_set(err, -EINVAL, "%lld s and %lld us are no time",
@@ -160,6 +65,7 @@ static int make_date_time(struct agent_answer *answer, const struct agent *agent
 	if (*agent->options->root)
 		return error_set(err, -EPERM,
 				 "with --root the clock is not the guest's");
+	now.tv_nsec = request->usec * 1000;
 	if (clock_settime(CLOCK_REALTIME, &now) < 0)
 		return error_set(err, -errno, "setting the clock: %s", strerror(errno));
 	return kata_send_empty(answer, err);
@@ -191,9 +97,31 @@ static int make_metrics(struct agent_answer *answer, const struct agent *agent,
 	return agent_answer_send(answer, &response.base, err);
 }
 
+/* The one kind that Kata's agent knows is a container's, and there are none here. */
+static void diagnostic_data(struct agent_call *call, const ProtobufCMessage *message)
+{
+	const Grpc__GetDiagnosticDataRequest *request =
+		(const Grpc__GetDiagnosticDataRequest *)message;
+
+	if (strcmp(request->log_type, "termination_log"))
+		agent_call_fail(call, TTRPC_INVALID_ARGUMENT,
+				"unsupported diagnostic log_type: %.64s",
+				request->log_type);
+	else
+		agent_call_fail(call, TTRPC_INTERNAL, "Invalid container id: %.64s",
+				request->container_id);
+}
+
+/* What Kata's agent says that was started without the part that this sets. */
+static void mem_agent(struct agent_call *call, const ProtobufCMessage *message)
+{
+	(void)message;
+	agent_call_fail(call, TTRPC_INTERNAL, "mem-agent is disabled");
+}
+
 static void online(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_online);
+	agent_answer_start(call, request, kata_make_online);
 }
 
 static void details(struct agent_call *call, const ProtobufCMessage *request)
@@ -273,6 +201,29 @@ static const struct agent_method methods[] = {
 		.response = &grpc__metrics__descriptor,
 		.handle = metrics,
 		.cancel = agent_answer_cancel,
+	},
+	{
+		.name = "GetDiagnosticData",
+		.request = &grpc__get_diagnostic_data_request__descriptor,
+		.request_max = 4096,
+		.response = &grpc__get_diagnostic_data_response__descriptor,
+		.handle = diagnostic_data,
+	},
+	{
+		.name = "MemAgentMemcgSet",
+		.request = &grpc__empty__descriptor,
+		.request_max = 4096,
+		.response = &grpc__empty__descriptor,
+		.changes = true,
+		.handle = mem_agent,
+	},
+	{
+		.name = "MemAgentCompactSet",
+		.request = &grpc__empty__descriptor,
+		.request_max = 4096,
+		.response = &grpc__empty__descriptor,
+		.changes = true,
+		.handle = mem_agent,
 	},
 };
 

@@ -32,5 +32,6 @@ const struct agent_service *const agent_services[] = {
 
 const struct agent_service *const agent_services_kata[] = {
 	GUEST_AGENT,	       &kata_health_service,  &kata_guest_service,
-	&kata_sandbox_service, &kata_network_service, NULL,
+	&kata_sandbox_service, &kata_network_service, &kata_iptables_service,
+	&kata_swap_service,    &kata_volume_service,  NULL,
 };

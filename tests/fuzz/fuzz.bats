@@ -34,19 +34,27 @@ here=$BATS_TEST_DIRNAME
 }
 
 @test "libFuzzer finds nothing in the rings of a hostile guest, split and packed" {
-	"$here/fuzz-transport" ring --seconds "${FUZZ_SECONDS:-10}"
+	"$here/fuzz-target" ring --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the messages of a hostile front-end" {
-	"$here/fuzz-transport" front --seconds "${FUZZ_SECONDS:-10}"
+	"$here/fuzz-target" front --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the packets of a hostile guest and the programs it talks to" {
-	"$here/fuzz-transport" packet --seconds "${FUZZ_SECONDS:-10}"
+	"$here/fuzz-target" packet --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "libFuzzer finds nothing in the lines that open connections" {
-	"$here/fuzz-transport" line --seconds "${FUZZ_SECONDS:-10}"
+	"$here/fuzz-target" line --seconds "${FUZZ_SECONDS:-10}"
+}
+
+@test "libFuzzer finds nothing in what a host sends to the guest agent" {
+	"$here/fuzz-target" agent --seconds "${FUZZ_SECONDS:-10}"
+}
+
+@test "libFuzzer finds nothing in what else the guest agent reads" {
+	"$here/fuzz-target" parse --seconds "${FUZZ_SECONDS:-10}"
 }
 
 @test "a live guest lives through anything, and good requests work meanwhile: 6.12" {

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Inputs to begin from: for fuzz_ring, rings with chains in them; for fuzz_front, what
 # front-ends really send; for fuzz_packet, connections from their beginning to their
-# end; for fuzz_line, lines.
+# end; for fuzz_line, lines; for fuzz_agent, calls of each method; for fuzz_parse, files.
 #
-#   tests/fuzz/seeds.py ring|front|packet|line FOLDER
+#   tests/fuzz/seeds.py ring|front|packet|line|agent|parse FOLDER
 import struct
 import sys
 
@@ -196,8 +196,74 @@ def lines():
                 yield line_input(kind, cut, line)
 
 
+# The steps of fuzz_agent.c.
+CALL, DATA, BYTES, RELEASE, TURNS, READ_ANSWERS = range(6)
+CLOSED, OPEN, NO_DATA = 1, 2, 4
+METHODS = 100  # more than there are
+
+
+def call(stream, method, payload=b"", flags=0, timeout=0):
+    return bytes([CALL, stream, method, flags, timeout]) + struct.pack(">H", len(payload)) + payload
+
+
+def frame(stream, payload=b"", flags=0):
+    return bytes([DATA, stream, flags]) + struct.pack(">H", len(payload)) + payload
+
+
+def raw(payload):
+    return bytes([BYTES]) + struct.pack(">H", len(payload)) + payload
+
+
+def header(length, stream, kind, flags=0):
+    return struct.pack(">IIBB", length, stream, kind, flags)
+
+
+def connections():
+    # A message with a number, with bytes that are a message or text, with a list.
+    payloads = [b"", b"\x08\x01", b"\x0a\x02\x08\x01", b"\x0a\x03/ab\x12\x01x\x18\x05",
+                b"\x08\x01\x10\x02\x1a\x04name\x22\x00\x28\x01"]
+    turns = bytes([TURNS, 4])
+    for method in range(METHODS):
+        for number, payload in enumerate(payloads):
+            head = bytes([0xf0 | number, method & 1])
+            unary = call(0, method, payload) + turns + bytes([RELEASE])
+            stream = call(1, method, payload, OPEN) + frame(1, payload) * 9 + turns
+            stream += bytes([RELEASE]) * 2 + frame(1, payload, CLOSED) + turns
+            given_up = call(2, method, b"", OPEN, 1) + frame(2, b"", NO_DATA)
+            ended = call(3, method, payload, CLOSED) + frame(3, b"", CLOSED | NO_DATA)
+            yield head + unary + stream + given_up + ended + bytes([READ_ANSWERS, 200])
+    good = header(2, 1, 1) + b"\x0a\x00"
+    for data in (good, header(2, 2, 1) + b"\x0a\x00", header(5 << 20, 1, 1) + bytes(100),
+                 header(0xffffffff, 1, 1), header(4, 3, 3, 5), header(0, 1, 7), good[:7]):
+        for chunk in (0, 0x20, 0xf0):
+            yield bytes([chunk, 0]) + raw(data) + turns + raw(good)
+    # More than it lets wait, and a client that does not read.
+    yield b"\xf3\0" + b"".join(call(i, 1) + turns for i in range(100))
+    yield b"\xf0\0" + call(0, 9, b"", OPEN) + b"".join(frame(0, bytes(3000)) for _ in range(100))
+
+
+def files():
+    """What fuzz_parse.c reads: frames, a table of mounts, keys, a policy."""
+    yield b"\0\1" + header(3, 1, 1) + b"abc" + header(0, 3, 3, 5) + header(5 << 20, 5, 1) + b"x"
+    mounts = (b"22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n"
+              b"23 22 0:21 / /proc rw - proc proc rw\n"
+              b"24 22 8:1 /srv /mnt/a\\040b ro master:2 propagate_from:1 - ext4 /dev/sda1 ro\n"
+              b"25 22 0:30 / /run/x rw - fuse.s\\134x  rw\n")
+    kinds = b"nodev\tproc\n\text4\n\tvfat\n"
+    yield b"\1" + mounts + b"\0" + kinds
+    yield b"\1" + mounts[:50] + b"\0" + kinds
+    for line in (b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI me@host",
+                 b'command="echo \\"ssh-rsa x\\"",no-pty ecdsa-sha2-nistp256 AAAA= x',
+                 b"# ssh-rsa AAAA", b"sk-ssh-ed25519@openssh.com\tAAAA", b'from="*" ssh-rsa'):
+        yield b"\2" + line
+    yield b"\3allow vmctl.agent.v1.GuestAgent/Get*  # so\n\ndeny *\n"
+    yield b"\3deny [a-z]*/?x[!e]c\nallow */\\*\n# none\n deny\tx/y\r\n"
+    yield b"\3permit all\n"
+
+
 def main():
-    inputs = {"ring": rings, "front": fronts, "packet": packets, "line": lines}[sys.argv[1]]
+    inputs = {"ring": rings, "front": fronts, "packet": packets, "line": lines,
+              "agent": connections, "parse": files}[sys.argv[1]]
     for number, data in enumerate(inputs()):
         with open(f"{sys.argv[2]}/seed-{number}", "wb") as file:
             file.write(data)

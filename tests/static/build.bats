@@ -47,6 +47,122 @@ setup() { cd "$top"; }
 	systemd-analyze security --offline=yes --threshold=20 ./vsockd@vm1.service
 }
 
+# Of the agent's unit with some of the page's drop-ins, and the sandbox if that is named
+# first, as 10-sandbox.conf or by another name.
+agents_unit() { # agents_unit [NAME=sandbox] [DROP-IN...]
+	units=$BATS_TEST_TMPDIR/units
+	rm -rf "$units" "$BATS_TEST_TMPDIR/page"
+	mkdir -p "$units/vmctl-agent.service.d" "$BATS_TEST_TMPDIR/page"
+	tests/static/merged-unit --page docs/vmctl-agent.8 "$BATS_TEST_TMPDIR/page"
+	sed 's,@SBINDIR@/vmctl-agent,/bin/true,' packaging/systemd/vmctl-agent.service.in \
+		>"$units/vmctl-agent.service"
+	if [[ ${1-} == *=sandbox ]]; then
+		cp packaging/systemd/vmctl-agent-sandbox.conf \
+			"$units/vmctl-agent.service.d/${1%=sandbox}"
+		shift
+	fi
+	for name in "$@"; do
+		sed 's,^ExecStart=/[^ ]*,ExecStart=/bin/true,' "$BATS_TEST_TMPDIR/page/$name" \
+			>"$units/vmctl-agent.service.d/$name"
+	done
+	(cd "$units" && systemd-analyze --man=no verify ./vmctl-agent.service) \
+		>"$BATS_TEST_TMPDIR/verified" 2>&1 || { cat "$BATS_TEST_TMPDIR/verified"; return 1; }
+	if grep vmctl-agent "$BATS_TEST_TMPDIR/verified"; then return 1; fi
+	merged=$(tests/static/merged-unit "$units/vmctl-agent.service")
+}
+
+has() { # has LINE...: each is in what was merged
+	local line
+	for line in "$@"; do
+		grep -qxF -- "$line" <<<"$merged" || { echo "not so: $line"; return 1; }
+	done
+}
+
+has_calls() { local names=("$@"); has "${names[@]/#/call }"; }
+has_caps() { local names=("$@"); has "${names[@]/#/cap CAP_}"; }
+# What systemd itself says that the merged unit is kept from.
+kept_from() {
+	(cd "$units" && systemd-analyze security --offline=yes --json=short ./vmctl-agent.service) |
+		python3 -c 'import json, sys
+for item in json.load(sys.stdin):
+    if item["set"]:
+        print(item["json_field"])' | sort
+}
+
+# The agent's own, whatever it is asked.
+needs_its_own() {
+	has_caps NET_BIND_SERVICE NET_ADMIN SYS_RESOURCE
+	has_calls execve fork clone clone3 socket bind listen accept4 epoll_wait signalfd4 pidfd_open \
+		openat2 pipe2 memfd_create prctl setsid kill wait4 sendmsg ioctl statfs prlimit64 \
+		fchown write renameat2 linkat fsync close_range
+}
+
+@test "the agent's unit keeps its commands from nothing, with Kata's drop-in too" {
+	for drop_in in "" kata.conf files.conf; do
+		agents_unit $drop_in
+		needs_its_own
+		# Of these the unit says KeyringMode= and UMask=; the others are systemd's own.
+		expected='AmbientCapabilities
+Delegate
+KeyringMode
+NotifyAccess
+UMask'
+		[ "$(kept_from)" = "$expected" ] || { kept_from; return 1; }
+	done
+	has 'ExecStart=/bin/true --files-root /srv'
+	agents_unit kata.conf
+	has 'ExecStart=/bin/true --kata'
+}
+
+@test "in the agent's sandbox there is what it needs, and little else" {
+	agents_unit 10-sandbox.conf=sandbox
+	needs_its_own
+	[ "$(grep -c '^cap ' <<<"$merged")" -eq 3 ]
+	run has_calls clock_settime
+	[ "$status" -eq 1 ]
+	(cd "$units" && systemd-analyze security --offline=yes --threshold=20 ./vmctl-agent.service)
+}
+
+@test "each drop-in of the page gives the sandboxed agent what it is for" {
+	agents_unit 10-sandbox.conf=sandbox kata.conf kata-sandbox.conf
+	needs_its_own
+	has_caps SYS_ADMIN SYS_MODULE SYS_TIME CHOWN FOWNER FSETID DAC_OVERRIDE NET_RAW
+	has_calls clock_settime finit_module sethostname swapon fchown fchownat fchmod umask symlinkat
+	has 'ExecStart=/bin/true --kata' ProtectClock=no ProtectKernelModules=no PrivateDevices=no
+	[[ $merged == *ReadWritePaths=*/sys/devices/system/memory*/run* ]]
+	# As systemd itself has it.
+	for name in CapabilityBoundingSet_CAP_SYS_TIME CapabilityBoundingSet_CAP_SYS_MODULE \
+		SystemCallFilter_clock SystemCallFilter_module SystemCallFilter_swap ProtectClock; do
+		if kept_from | grep -x "$name"; then return 1; fi
+	done
+
+	agents_unit 10-sandbox.conf=sandbox files.conf files-sandbox.conf
+	needs_its_own
+	has_caps DAC_OVERRIDE CHOWN FOWNER FSETID
+	has_calls fchown utimensat fchmod
+	has 'ExecStart=/bin/true --files-root /srv' RestrictSUIDSGID=no
+	[[ $merged == *ReadWritePaths=*/srv* ]]
+
+	agents_unit 10-sandbox.conf=sandbox freeze-sandbox.conf
+	needs_its_own
+	has_caps SYS_ADMIN
+	has PrivateMounts=no ProtectSystem=no ProtectHome=no
+}
+
+@test "a sandbox by a name that sorts after a drop-in takes what that gives" {
+	agents_unit sandbox.conf=sandbox kata.conf kata-sandbox.conf
+	run has ProtectClock=no
+	[ "$status" -eq 1 ]
+	run has_calls clock_settime
+	[ "$status" -eq 1 ]
+	kept_from | grep -x ProtectClock
+	kept_from | grep -x SystemCallFilter_clock
+	# The page, the unit and the sandbox name it as it must be.
+	grep -q 'service\.d/10-sandbox\.conf' docs/vmctl-agent.8
+	grep -q 'service\.d/10-sandbox\.conf' packaging/systemd/vmctl-agent.service.in
+	grep -q 'service\.d/10-sandbox\.conf' packaging/systemd/vmctl-agent-sandbox.conf
+}
+
 @test "lint finds nothing" { make --no-print-directory lint; }
 
 @test "every program knows --help and --version" {

@@ -53,8 +53,26 @@ static void health_is_serving_and_says_a_version(void **state)
 static void container_calls_are_unimplemented_and_the_connection_stays(void **state)
 {
 	static const char *const methods[] = {
-		"CreateContainer", "StartContainer", "ExecProcess",
-		"GetOOMEvent",	   "SetPolicy",	     "UpdateEphemeralMounts",
+		"CreateContainer",
+		"StartContainer",
+		"RemoveContainer",
+		"UpdateContainer",
+		"StatsContainer",
+		"PauseContainer",
+		"ResumeContainer",
+		"ExecProcess",
+		"SignalProcess",
+		"WaitProcess",
+		"WriteStdin",
+		"ReadStdout",
+		"ReadStderr",
+		"CloseStdin",
+		"TtyWinResize",
+		"GetOOMEvent",
+		/* Of the guest's, those that are left out. */
+		"SetPolicy",
+		"ResizeVolume",
+		"UpdateEphemeralMounts",
 	};
 	int fd = dial(*state);
 	uint32_t id = 1;
@@ -104,6 +122,40 @@ static void cpus_that_do_not_come_are_an_error_after_five_seconds(void **state)
 	free_answer(&a);
 	assert_true(deadline_after_ms(0) - began >= UINT64_C(4900000000));
 	expect_file(*state, CPU_DIR "/cpu3/online", "1\n");
+	close(fd);
+}
+
+/*
+ * A lease holds whoever opens the file to write for 45 s, as the kernel holds whoever
+ * brings a CPU online that does not start; reading goes on.
+ */
+static void a_write_that_hangs_does_not_hold_the_answer_up(void **state)
+{
+	Grpc__OnlineCPUMemRequest request = GRPC__ONLINE_CPUMEM_REQUEST__INIT;
+	int fd = dial(*state), lease;
+	char path[PATH_MAX];
+	struct answer a;
+
+	path_of(*state, CPU_DIR "/cpu2/online", path);
+	lease = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(lease >= 0);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(lease, F_SETLEASE, F_RDLCK) < 0)
+		skip();
+	request.nb_cpus = 3;
+	send_call(fd, 1, KATA, "OnlineCPUMem", &request.base, 0);
+	expect_works(fd, 3);
+	a = take_answer(fd);
+	assert_int_equal(a.header.stream_id, 1);
+	assert_int_equal(status_of(&a), TTRPC_INTERNAL);
+	assert_string_equal(a.response->status->message,
+			    "failed to online 1 CPU(s) after 100 retries");
+	free_answer(&a);
+	expect_file(*state, CPU_DIR "/cpu1/online", "1\n");
+	expect_file(*state, CPU_DIR "/cpu2/online", "0\n");
+	/* What hung is let go, and does no more. */
+	close(lease);
+	expect_works(fd, 5);
 	close(fd);
 }
 
@@ -166,9 +218,13 @@ static void the_machine_of_a_test_keeps_its_clock_and_name(void **state)
 	when.usec = 1000000;
 	send_call(fd, 3, KATA, "SetGuestDateTime", &when.base, 0);
 	expect_status(fd, 3, TTRPC_INVALID_ARGUMENT);
+	/* More than fits into nanoseconds. */
+	when.usec = INT64_MAX;
+	send_call(fd, 5, KATA, "SetGuestDateTime", &when.base, 0);
+	expect_status(fd, 5, TTRPC_INVALID_ARGUMENT);
 	sandbox.hostname = (char *)"other";
-	send_call(fd, 5, KATA, "CreateSandbox", &sandbox.base, 0);
-	expect_status(fd, 5, TTRPC_PERMISSION_DENIED);
+	send_call(fd, 7, KATA, "CreateSandbox", &sandbox.base, 0);
+	expect_status(fd, 7, TTRPC_PERMISSION_DENIED);
 	close(fd);
 }
 
@@ -217,6 +273,165 @@ static void metrics_are_in_the_older_format(void **state)
 	assert_non_null(strstr(r->metrics, "# TYPE vmctl_agent_calls_total counter\n"));
 	assert_null(strstr(r->metrics, "# EOF"));
 	free_message(r);
+	close(fd);
+}
+
+static void expect_message(int fd, uint32_t id, int status, const char *text)
+{
+	struct answer a = take_answer(fd);
+
+	assert_int_equal(a.header.stream_id, id);
+	assert_int_equal(status_of(&a), status);
+	if (!strstr(a.response->status->message, text))
+		fail_msg("%s", a.response->status->message);
+	free_answer(&a);
+}
+
+static void what_a_guest_without_containers_says_of_them(void **state)
+{
+	int fd = dial(*state);
+
+	send_bytes_call(fd, 1, "GetDiagnosticData", "\x0a\x03log", 5);
+	expect_message(fd, 1, TTRPC_INVALID_ARGUMENT,
+		       "unsupported diagnostic log_type: log");
+	send_bytes_call(fd, 3, "GetDiagnosticData", "\x0a\x0ftermination_log\x12\x01x",
+			20);
+	expect_message(fd, 3, TTRPC_INTERNAL, "Invalid container id: x");
+	/* disabled = false, period_secs = 60 */
+	send_bytes_call(fd, 5, "MemAgentMemcgSet", "\x08\x00\x20\x3c", 4);
+	expect_message(fd, 5, TTRPC_INTERNAL, "mem-agent is disabled");
+	send_bytes_call(fd, 7, "MemAgentCompactSet", "\x08\x00\x10\x3c", 4);
+	expect_message(fd, 7, TTRPC_INTERNAL, "mem-agent is disabled");
+	close(fd);
+}
+
+static void a_volume_says_how_full_it_is(void **state)
+{
+	Grpc__VolumeStatsRequest request = GRPC__VOLUME_STATS_REQUEST__INIT;
+	Grpc__VolumeStatsResponse *r;
+	int fd = dial(*state);
+
+	put_file(*state, "volume/file", "");
+	request.volume_guest_path = (char *)"/volume";
+	send_call(fd, 1, KATA, "GetVolumeStats", &request.base, 0);
+	r = take_message(fd, 1, &grpc__volume_stats_response__descriptor);
+	assert_int_equal(r->n_usage, 2);
+	assert_int_equal(r->usage[0]->unit, 1);
+	assert_true(r->usage[0]->total > 0);
+	assert_int_equal(r->usage[0]->available + r->usage[0]->used,
+			 r->usage[0]->total);
+	assert_int_equal(r->usage[1]->unit, 2);
+	assert_int_equal(r->usage[1]->available + r->usage[1]->used,
+			 r->usage[1]->total);
+	assert_false(r->volume_condition->abnormal);
+	assert_string_equal(r->volume_condition->message, "OK");
+	free_message(r);
+	request.volume_guest_path = (char *)"/none";
+	send_call(fd, 3, KATA, "GetVolumeStats", &request.base, 0);
+	expect_message(fd, 3, TTRPC_INTERNAL, "No such file or directory");
+	send_call(fd, 5, KATA, "GetVolumeStats", NULL, 0);
+	expect_status(fd, 5, TTRPC_INVALID_ARGUMENT);
+	close(fd);
+}
+
+static void shares_are_looked_at_and_one_that_is_gone_is_no_error(void **state)
+{
+	int fd = dial(*state);
+
+	put_file(*state, "proc/self/mounts",
+		 "none /run/kata-containers/shared/containers/gone\\040one virtiofs rw "
+		 "0 0\n"
+		 "none /elsewhere virtiofs rw 0 0\n"
+		 "no line of a table\n");
+	send_call(fd, 1, KATA, "RemoveStaleVirtiofsShareMounts", NULL, 0);
+	free_message(take_message(fd, 1, &grpc__empty__descriptor));
+	close(fd);
+}
+
+/* On the bus, and behind a bridge; with a tree of a test it stays as it is. */
+static void swap_is_on_the_disk_at_the_end_of_its_way(void **state)
+{
+	int fd = dial(*state);
+
+	put_file(*state, "sys/devices/pci0000:00/0000:00:03.0/virtio0/block/vda/size",
+		 "8");
+	/* Slot 3; then slot 2, and behind it slot 17. */
+	send_bytes_call(fd, 1, "AddSwap", "\x0a\x01\x03", 3);
+	expect_message(fd, 1, TTRPC_PERMISSION_DENIED, "/dev/vda");
+	put_file(*state, "sys/devices/pci0000:00/0000:00:02.0/pci_bus/0000:01/x", "");
+	put_file(*state,
+		 "sys/devices/pci0000:00/0000:00:02.0/0000:01:11.0/virtio5/block/vdb/"
+		 "size",
+		 "8");
+	send_bytes_call(fd, 3, "AddSwap", "\x0a\x02\x02\x11", 4);
+	expect_message(fd, 3, TTRPC_PERMISSION_DENIED, "/dev/vdb");
+	/* No such slot, none at all; a disk that does not come. */
+	send_bytes_call(fd, 7, "AddSwap", "\x0a\x01\x20", 3);
+	expect_status(fd, 7, TTRPC_INVALID_ARGUMENT);
+	send_bytes_call(fd, 9, "AddSwap", "", 0);
+	expect_status(fd, 9, TTRPC_INVALID_ARGUMENT);
+	send_bytes_call(fd, 11, "AddSwap", "\x0a\x01\x04", 3);
+	expect_message(fd, 11, TTRPC_INTERNAL, "0000:00:04.0");
+	close(fd);
+}
+
+static void swap_on_a_path_is_of_the_guest_only(void **state)
+{
+	int fd = dial(*state);
+
+	send_bytes_call(fd, 1, "AddSwapPath", "\x0a\x05/swap", 7);
+	expect_message(fd, 1, TTRPC_PERMISSION_DENIED, "/swap");
+	send_bytes_call(fd, 3, "AddSwapPath", "\x0a\x04swap", 6);
+	expect_status(fd, 3, TTRPC_INVALID_ARGUMENT);
+	close(fd);
+}
+
+static void put_program(const struct fixture *f, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+
+	put_file(f, name, text);
+	path_of(f, name, path);
+	assert_int_equal(chmod(path, 0700), 0);
+}
+
+static void packet_filters_go_through_their_programs(void **state)
+{
+	Grpc__GetIPTablesRequest get = GRPC__GET_IPTABLES_REQUEST__INIT;
+	Grpc__SetIPTablesRequest set = GRPC__SET_IPTABLES_REQUEST__INIT;
+	Grpc__GetIPTablesResponse *got;
+	Grpc__SetIPTablesResponse *is;
+	int fd = dial(*state);
+
+	send_call(fd, 1, KATA, "GetIPTables", &get.base, 0);
+	expect_message(fd, 1, TTRPC_INTERNAL, "/sbin/iptables-save: No such file");
+	put_program(*state, "sbin/iptables-save", "#!/bin/sh\necho '*filter'\n");
+	send_call(fd, 3, KATA, "GetIPTables", &get.base, 0);
+	got = take_message(fd, 3, &grpc__get_iptables_response__descriptor);
+	assert_int_equal(got->data.len, 8);
+	assert_memory_equal(got->data.data, "*filter\n", 8);
+	free_message(got);
+	/* The one for IPv6, which is in the other place, and gets what it is to read.
+	 */
+	put_program(*state, "usr/sbin/ip6tables-restore",
+		    "#!/bin/sh\necho \"$@\"; cat\n");
+	set.is_ipv6 = true;
+	set.data.data = (uint8_t *)"COMMIT\n";
+	set.data.len = 7;
+	send_call(fd, 5, KATA, "SetIPTables", &set.base, 0);
+	is = take_message(fd, 5, &grpc__set_iptables_response__descriptor);
+	assert_int_equal(is->data.len, 16);
+	assert_memory_equal(is->data.data, "--wait 5\nCOMMIT\n", 16);
+	free_message(is);
+	put_program(*state, "sbin/iptables-restore",
+		    "#!/bin/sh\necho no such table >&2; exit 1\n");
+	set.is_ipv6 = false;
+	send_call(fd, 7, KATA, "SetIPTables", &set.base, 0);
+	expect_message(fd, 7, TTRPC_INTERNAL, "no such table");
+	/* One that prints without end is ended. */
+	put_program(*state, "sbin/iptables-save", "#!/bin/sh\nexec cat /dev/zero\n");
+	send_call(fd, 9, KATA, "GetIPTables", &get.base, 0);
+	expect_status(fd, 9, TTRPC_INTERNAL);
 	close(fd);
 }
 
@@ -344,12 +559,19 @@ int main(void)
 		test(container_calls_are_unimplemented_and_the_connection_stays),
 		test(nb_cpus_is_a_total),
 		test(cpus_that_do_not_come_are_an_error_after_five_seconds),
+		test(a_write_that_hangs_does_not_hold_the_answer_up),
 		test(memory_comes_online_unless_it_is_about_cpus_only),
 		test(guest_details_say_what_memory_can_do),
 		test(the_machine_of_a_test_keeps_its_clock_and_name),
 		test(a_sandbox_says_what_it_cannot_do),
 		test(a_request_without_its_message_is_refused),
 		test(metrics_are_in_the_older_format),
+		test(what_a_guest_without_containers_says_of_them),
+		test(a_volume_says_how_full_it_is),
+		test(shares_are_looked_at_and_one_that_is_gone_is_no_error),
+		test(swap_is_on_the_disk_at_the_end_of_its_way),
+		test(swap_on_a_path_is_of_the_guest_only),
+		test(packet_filters_go_through_their_programs),
 		copy_test(a_file_comes_in_pieces_and_appears_whole),
 		copy_test(no_copy_leaves_its_directory),
 		copy_test(pieces_that_are_not_of_the_file_are_refused),

@@ -89,6 +89,32 @@ static void directories_and_symlinks_are_made(void **state)
 	rpc_close(&rpc);
 }
 
+/* As the agent's unit has it. */
+static int start_with_umask(void **state)
+{
+	mode_t before = umask(077);
+	int ret = start_with_files(state);
+
+	umask(before);
+	return ret;
+}
+
+static void the_agents_umask_is_not_that_of_what_it_makes(void **state)
+{
+	static const char *const made[] = {"d", "d/e", "d/e/f"};
+	Vmctl__Agent__V1__StatFileResponse *r;
+	struct rpc rpc;
+
+	rpc_init(&rpc, dial(*state));
+	assert_int_equal(make_directory(&rpc, "d/e/f", true), 0);
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		assert_int_equal(stat_path(&rpc, made[i], false, &r), 0);
+		assert_int_equal(r->stat->mode, 0755);
+		message_free(r);
+	}
+	rpc_close(&rpc);
+}
+
 /* The names that a listing has, in a set: 1 for each that is among `names`. */
 static unsigned int list_directory(struct rpc *rpc, const char *path,
 				   const char *const *names, size_t n)
@@ -348,6 +374,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(directories_and_symlinks_are_made),
+		cmocka_unit_test_setup_teardown(
+			the_agents_umask_is_not_that_of_what_it_makes, start_with_umask,
+			stop_agent),
 		test(names_are_bytes),
 		test(a_large_directory_is_listed_whole),
 		test(no_symlink_and_no_dots_lead_out),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What goes wrong while an operator works: a guest that is paused, a transport that
 # dies, a command that prints without end. $PAUSE_SECONDS and $OUTPUT_BYTES say how long
-# and how much.
+# and how much (make soak-agent: a minute, and 1 GiB).
 
 load common
 bats_require_minimum_version 1.5.0

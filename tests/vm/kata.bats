@@ -38,7 +38,8 @@ bytes_field() {
 }
 
 @test "a call about containers is UNIMPLEMENTED" {
-	for method in CreateContainer ExecProcess GetOOMEvent SetPolicy UpdateEphemeralMounts; do
+	for method in CreateContainer ExecProcess GetOOMEvent SetPolicy UpdateEphemeralMounts \
+		ResizeVolume; do
 		run agent $method 0a0178
 		[ "$status" -ne 0 ]
 		expect_match 'status 12' "$output"
@@ -139,4 +140,40 @@ print(out + "%02x" % n)' "$size")
 @test "GetMetrics: the text format" {
 	run agent GetMetrics
 	expect_match "$(printf '# TYPE vmctl_guest_cpus gauge' | od -An -v -tx1 | tr -d ' \n')" "$output"
+}
+
+@test "GetVolumeStats: bytes and inodes of the file system that a path is on" {
+	run agent GetVolumeStats "$(bytes_field 1 /tmp)"
+	expect 0 "$status"
+	expect_match '^0a.*120412024f4b$' "$output" # two usages; "OK"
+	run agent GetVolumeStats "$(bytes_field 1 /none)"
+	expect_match 'status 13' "$output"
+}
+
+@test "AddSwap and AddSwapPath: swap that is not there" {
+	run agent AddSwapPath "$(bytes_field 1 /tmp/none)"
+	expect_match 'status 13: swapon /tmp/none: No such file' "$output"
+	run agent AddSwap 0a011e # slot 30
+	expect_match 'status 13: no virtio disk' "$output"
+}
+
+@test "GetIPTables and SetIPTables go through the guest's programs" {
+	run agent GetIPTables
+	expect_match 'status 13' "$output" # the small guest has none
+	guest 'printf "#!/bin/sh\necho tables\n" >/sbin/iptables-save'
+	guest 'printf "#!/bin/sh\ncat >/tmp/tables\n" >/sbin/iptables-restore'
+	guest 'chmod +x /sbin/iptables-save /sbin/iptables-restore'
+	expect "$(bytes_field 1 "tables
+")" "$(agent GetIPTables)"
+	agent SetIPTables "$(bytes_field 2 COMMIT)"
+	expect COMMIT "$(guest 'cat /tmp/tables')"
+	guest 'rm /sbin/iptables-save /sbin/iptables-restore'
+}
+
+@test "what Kata's agent says without containers and its memory agent" {
+	agent RemoveStaleVirtiofsShareMounts
+	run agent GetDiagnosticData "$(bytes_field 1 log)"
+	expect_match 'status 3' "$output"
+	run agent MemAgentMemcgSet 0801
+	expect_match 'status 13: mem-agent is disabled' "$output"
 }
