@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Protobuf decoding with a limit on memory. A message of two-byte fields takes
- * about fifty times its size once decoded: 4 MiB of them would take 200 MiB.
- */
+/* Decoding of what clients send, with a limit on memory (proto/budget.h). */
 #ifndef AGENT_DECODE_H
 #define AGENT_DECODE_H
 

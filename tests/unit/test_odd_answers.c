@@ -90,6 +90,45 @@ static void a_number_beyond_those_of_json_stays_one(void **state)
 	json_decref(r);
 }
 
+/* As many blocks as fit into a message, and nothing in them. */
+static bool very_many_blocks(struct fake_vm *vm, int fd, uint32_t stream,
+			     const Ttrpc__Request *request, bool *stay)
+{
+	enum {
+		BLOCKS = (4 << 20) / 2 - 32,
+	};
+	static uint8_t payload[2 * BLOCKS], bytes[sizeof(payload) + 32];
+	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
+
+	(void)vm;
+	(void)request;
+	(void)stay;
+	/* Field 2, an empty message. */
+	for (size_t i = 0; i < sizeof(payload); i += 2)
+		payload[i] = 2 << 3 | 2;
+	response.payload.data = payload;
+	response.payload.len = sizeof(payload);
+	send_frame(fd,
+		   (struct ttrpc_header){
+			   .length = (uint32_t)ttrpc__response__pack(&response, bytes),
+			   .stream_id = stream,
+			   .type = TTRPC_RESPONSE},
+		   bytes);
+	return true;
+}
+
+static void an_answer_of_very_many_values_is_refused(void **state)
+{
+	struct fake_vm vm = {.call = very_many_blocks};
+	struct output o;
+
+	(void)state;
+	fake_start(&vm, 0);
+	o = run(memory_main, ARGS("memory", "vm1"));
+	fake_stop(&vm);
+	check_failure(&o, 7, "one of very many values");
+}
+
 static bool huge_disk(struct fake_vm *vm, int fd, uint32_t stream,
 		      const Ttrpc__Request *request, bool *stay)
 {
@@ -257,6 +296,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_number_beyond_those_of_json_stays_one),
+		cmocka_unit_test(an_answer_of_very_many_values_is_refused),
 		cmocka_unit_test(a_disk_may_have_any_size),
 		cmocka_unit_test(a_figure_that_is_no_number_is_null),
 		cmocka_unit_test(a_clock_at_the_end_of_time_is_none),
