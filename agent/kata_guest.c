@@ -193,7 +193,7 @@ static int make_metrics(struct agent_answer *answer, const struct agent *agent,
 
 static void online(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_online);
+	agent_answer_start_slow(call, request, make_online);
 }
 
 static void details(struct agent_call *call, const ProtobufCMessage *request)
@@ -218,7 +218,7 @@ static void reseed_random(struct agent_call *call, const ProtobufCMessage *reque
 
 static void metrics(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_metrics);
+	agent_answer_start_slow(call, request, make_metrics);
 }
 
 static const struct agent_method methods[] = {
