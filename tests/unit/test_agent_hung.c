@@ -3,9 +3,11 @@
  * What hangs in the guest: file systems without their server, processes that cannot be
  * killed. The calls that wait for these are the only ones that do.
  */
+#include "exec_client.h"
 #include "file_client.h"
 #include "hung_mount.h"
 
+#include "../../agent/exec.h"
 #include "../../agent/job.h"
 #include "../../agent/task.h"
 #include "vmctl/agent/v1/filesystem.pb-c.h"
@@ -258,6 +260,57 @@ static void a_write_heeds_its_caller_and_no_signal(void **state)
 	rpc_close(&rpc);
 }
 
+/* By the agent's own count. */
+static unsigned int processes_left(const struct fixture *f)
+{
+	static const char name[] = "\nvmctl_agent_processes_left ";
+	Vmctl__Agent__V1__GetMetricsResponse *r;
+	unsigned int n;
+	int fd = dial(f);
+
+	send_call(fd, 1, SERVICE, "GetMetrics", NULL, 0);
+	r = take_message(fd, 1, &vmctl__agent__v1__get_metrics_response__descriptor);
+	assert_non_null(strstr(r->text, name));
+	n = (unsigned int)atoi(strstr(r->text, name) + strlen(name));
+	free_message(r);
+	close(fd);
+	return n;
+}
+
+static void commands_that_cannot_be_killed_keep_no_place(void **state)
+{
+	ExecStart start = VMCTL__AGENT__V1__EXEC_START__INIT;
+	ProtobufCBinaryData words[WORDS_MAX];
+	char script[PATH_MAX + 64];
+	static struct client c[EXEC_MAX + 1];
+	unsigned int n;
+
+	if (!hung_mount_start(&hung, *state, HUNG))
+		skip();
+	snprintf(script, sizeof(script), "echo here; exec <%s/x", hung.path);
+	fill_shell(&start, words, script);
+	start.grace_nano = 1000000;
+	for (int i = 0; i < EXEC_MAX - 1; i++) {
+		client_open(&c[0], *state);
+		client_start_with(&c[0], &start);
+		client_until(&c[0], "here");
+		rpc_close(&c[0].rpc);
+	}
+	/* One that got SIGTERM early enough has ended. */
+	wait_until((n = processes_left(*state)) == count_children(*state));
+	assert_in_range(n, 1, EXEC_MAX - 1);
+	for (unsigned int i = 0; i <= EXEC_MAX - n; i++) {
+		client_shell(&c[i], *state, "echo here; read -r line");
+		client_until(&c[i], "here");
+	}
+	for (unsigned int i = 0; i <= EXEC_MAX - n; i++) {
+		client_end_input(&c[i]);
+		expect_exit(&c[i], 1, 0);
+	}
+	hung_mount_let_go(&hung);
+	wait_until(count_children(*state) == 0);
+}
+
 /* The file system that hangs, between two that do not; and one to be mounted by use. */
 static void put_mounts(const struct fixture *f)
 {
@@ -385,6 +438,7 @@ int main(void)
 		test(file_calls_that_are_given_up_have_a_limit),
 		test(writes_whose_callers_have_gone_have_a_limit),
 		test(a_write_heeds_its_caller_and_no_signal),
+		test(commands_that_cannot_be_killed_keep_no_place),
 		test(a_file_system_that_hangs_takes_no_other_along),
 		test(who_does_not_wait_for_it_is_answered_the_next_time),
 	};
