@@ -132,8 +132,8 @@ int agent_run(const struct agent_options *options, struct error *err)
 	ret = agent_loop_init(&agent.loop, err);
 	if (ret < 0)
 		return ret;
-	agent_jobs_init(&agent.jobs, &agent.loop);
 	agent_children_init(&agent.children, &agent.loop);
+	agent_jobs_init(&agent.jobs, &agent.loop, &agent.children);
 	agent_listener_init(&agent.listener, &agent, &options->listen);
 	agent_listener_init(&agent.kata_listener, &agent, &options->kata_listen);
 	ret = signals_start(&agent, err);

@@ -52,7 +52,8 @@ struct agent {
 	TAILQ_HEAD(agent_sessions, agent_session) sessions;
 	unsigned int n_sessions;
 	struct agent_source signals;
-	unsigned int n_tasks; /* calls with a process of their own (task.h) */
+	unsigned int n_tasks;	   /* calls with a process of their own (task.h) */
+	unsigned int n_tasks_left; /* such processes whose calls have ended */
 };
 
 /*

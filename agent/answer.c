@@ -152,9 +152,13 @@ static void job_done(struct agent_job *job)
 		return;
 	}
 	if (job->status || job->used < sizeof(header)) {
-		agent_call_fail(work->call, TTRPC_INTERNAL,
-				"the process that was to answer %s ended early: %s",
-				work->call->method->name, strerror(-job->status));
+		agent_call_fail(work->call,
+				job->refused ? TTRPC_RESOURCE_EXHAUSTED
+					     : TTRPC_INTERNAL,
+				"the process that was to answer %s %s: %s",
+				work->call->method->name,
+				job->refused ? "was not started" : "ended early",
+				agent_job_words(job));
 		work_free(work);
 		return;
 	}
@@ -174,8 +178,8 @@ void agent_answer_cancel(struct agent_call *call)
 	agent_job_cancel(&work->job);
 }
 
-void agent_answer_start(struct agent_call *call, const ProtobufCMessage *request,
-			agent_answer_fn *make_fn)
+static void start(struct agent_call *call, const ProtobufCMessage *request,
+		  agent_answer_fn *make_fn, enum agent_job_kind kind)
 {
 	/* Above malloc's threshold for mmap: pages cost from the first byte on only. */
 	struct work *work = malloc(sizeof(*work) + ANSWER_MAX);
@@ -185,7 +189,8 @@ void agent_answer_start(struct agent_call *call, const ProtobufCMessage *request
 		return;
 	}
 	*work = (struct work){
-		.job = {.work = make,
+		.job = {.kind = kind,
+			.work = make,
 			.done = job_done,
 			.output = work->output,
 			.output_size = ANSWER_MAX},
@@ -204,4 +209,16 @@ void agent_answer_start(struct agent_call *call, const ProtobufCMessage *request
 	protobuf_c_message_pack(request, work->request);
 	call->work = work;
 	agent_job_start(&call->agent->jobs, &work->job);
+}
+
+void agent_answer_start(struct agent_call *call, const ProtobufCMessage *request,
+			agent_answer_fn *make_fn)
+{
+	start(call, request, make_fn, AGENT_JOB_QUICK);
+}
+
+void agent_answer_start_slow(struct agent_call *call, const ProtobufCMessage *request,
+			     agent_answer_fn *make_fn)
+{
+	start(call, request, make_fn, AGENT_JOB_SLOW);
 }

@@ -21,6 +21,9 @@ typedef int agent_answer_fn(struct agent_answer *answer, const struct agent *age
 /* To be called by handle(); the request is copied. The method's cancel is the other. */
 void agent_answer_start(struct agent_call *call, const ProtobufCMessage *request,
 			agent_answer_fn *make);
+/* The same for what may take seconds, or hang: quick ones do not wait behind it. */
+void agent_answer_start_slow(struct agent_call *call, const ProtobufCMessage *request,
+			     agent_answer_fn *make);
 void agent_answer_cancel(struct agent_call *call);
 
 /* Sends a message of the method's response type, once. */

@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -14,12 +15,14 @@ struct agent_orphan {
 	struct agent_children *children;
 	struct agent_source source;
 	pid_t pid;
+	unsigned int *left; /* NULL: nothing counts it */
 };
 
 void agent_children_init(struct agent_children *children, struct agent_loop *loop)
 {
 	children->loop = loop;
 	TAILQ_INIT(&children->orphans);
+	children->n_orphans = 0;
 }
 
 /* Never blocks: it is called for a process that has ended, or need not have. */
@@ -43,6 +46,9 @@ static void free_orphan(struct agent_orphan *orphan)
 	reap(orphan->pid);
 	close_source(orphan->children, &orphan->source);
 	TAILQ_REMOVE(&orphan->children->orphans, orphan, link);
+	orphan->children->n_orphans--;
+	if (orphan->left)
+		--*orphan->left;
 	free(orphan);
 }
 
@@ -110,14 +116,18 @@ void agent_child_leave(struct agent_child *child)
 	if (orphan) {
 		orphan->children = children;
 		orphan->pid = child->pid;
+		orphan->left = child->left;
 		orphan->source = (struct agent_source){
 			.fd = child->source.fd,
 			.ready = orphan_ready,
 		};
-		TAILQ_INSERT_TAIL(&children->orphans, orphan, link);
-		if (!agent_loop_add(children->loop, &orphan->source, EPOLLIN))
+		if (!agent_loop_add(children->loop, &orphan->source, EPOLLIN)) {
+			TAILQ_INSERT_TAIL(&children->orphans, orphan, link);
+			children->n_orphans++;
+			if (orphan->left)
+				++*orphan->left;
 			return;
-		TAILQ_REMOVE(&children->orphans, orphan, link);
+		}
 		free(orphan);
 	}
 	/* No memory to wait with: a zombie may stay, until the agent ends. */
@@ -133,7 +143,13 @@ static void not_expected(struct agent_child *child, int status)
 
 void agent_children_leave(struct agent_children *children, pid_t pid)
 {
-	struct agent_child child = {.pid = pid, .exited = not_expected};
+	agent_children_leave_counted(children, pid, NULL);
+}
+
+void agent_children_leave_counted(struct agent_children *children, pid_t pid,
+				  unsigned int *left)
+{
+	struct agent_child child = {.pid = pid, .left = left, .exited = not_expected};
 
 	if (agent_child_watch(children, &child) < 0)
 		reap(pid);
@@ -145,6 +161,7 @@ void agent_child_keep(int fd)
 {
 	if (fd != AGENT_CHILD_FD && dup2(fd, AGENT_CHILD_FD) < 0)
 		_exit(errno);
+	fcntl(AGENT_CHILD_FD, F_SETFD, FD_CLOEXEC);
 	closefrom(AGENT_CHILD_FD + 1);
 }
 

@@ -15,6 +15,7 @@
 struct agent_children {
 	struct agent_loop *loop;
 	TAILQ_HEAD(agent_orphans, agent_orphan) orphans;
+	unsigned int n_orphans; /* dropped or left, and not ended yet */
 };
 
 /* Embedded in what the process is about. */
@@ -23,6 +24,8 @@ struct agent_child {
 	pid_t pid;
 	/* When it ends, what is left of its process group is killed. At any time. */
 	bool sweep;
+	/* Counts it from its drop or leave until it has ended; NULL: nothing does. */
+	unsigned int *left;
 	/*
 	 * Once: the process has ended and is no zombie any more; status is that of
 	 * waitpid(2). The child may be freed.
@@ -57,14 +60,17 @@ int agent_child_signal(struct agent_child *child, int signal);
 void agent_child_drop(struct agent_child *child);
 /* The same without the signal, for a process that ends by itself. */
 void agent_child_leave(struct agent_child *child);
-/* Likewise for one that is not watched. */
+/* Likewise for one that is not watched; left as in struct agent_child. */
 void agent_children_leave(struct agent_children *children, pid_t pid);
+void agent_children_leave_counted(struct agent_children *children, pid_t pid,
+				  unsigned int *left);
 
 /*
  * What follows is for a process of the agent's own, after the fork. The one descriptor
- * that it needs becomes AGENT_CHILD_FD, and none of the agent's other ones stays open:
- * a connection that the agent closes while this process blocks must be closed for its
- * peer too. An errno is the exit status where that fails.
+ * that it needs becomes AGENT_CHILD_FD, which no program that it runs inherits, and
+ * none of the agent's other ones stays open: a connection that the agent closes while
+ * this process blocks must be closed for its peer too. An errno is the exit status
+ * where that fails.
  */
 #define AGENT_CHILD_FD 3
 void agent_child_keep(int fd);

@@ -105,9 +105,12 @@ static void reply(struct setting *s)
 	struct error err;
 
 	if (s->job.status || s->job.used != sizeof(s->result)) {
-		agent_call_fail(s->call, TTRPC_INTERNAL,
-				"the process that sets the clock ended early: %s",
-				strerror(-s->job.status));
+		agent_call_fail(s->call,
+				s->job.refused ? TTRPC_RESOURCE_EXHAUSTED
+					       : TTRPC_INTERNAL,
+				"the process that sets the clock %s: %s",
+				s->job.refused ? "was not started" : "ended early",
+				agent_job_words(&s->job));
 		return;
 	}
 	if (s->result.clock) {

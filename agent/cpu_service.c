@@ -125,7 +125,7 @@ static void list(struct agent_call *call, const ProtobufCMessage *request)
 
 static void offline(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_offline);
+	agent_answer_start_slow(call, request, make_offline);
 }
 
 static const struct agent_method methods[] = {

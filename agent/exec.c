@@ -39,12 +39,13 @@ struct exec {
 	bool started;	/* the client knows that it runs */
 	bool ended;	/* it is no more, and end_status says how */
 	bool killed;	/* SIGTERM was sent */
+	bool left;	/* SIGKILL was: there is nothing else to be done */
 	bool timed_out; /* ... because its time was up */
 	int end_status;
 };
 
 static TAILQ_HEAD(execs, exec) execs = TAILQ_HEAD_INITIALIZER(execs);
-static unsigned int n_execs;
+static unsigned int n_execs, n_left;
 
 static void close_status(struct exec *e)
 {
@@ -83,6 +84,13 @@ static void kill_softly(struct exec *e)
 	agent_loop_arm(&e->agent->loop, &e->timer, deadline_after_ms(e->grace_ms));
 }
 
+/* Nobody waits for it, and it may never end. */
+static void leave(struct exec *e)
+{
+	agent_child_leave(&e->child);
+	destroy(e);
+}
+
 /* The call ends, but not by the command's end: so the command has to end too. */
 static void forsake(struct exec *e)
 {
@@ -91,6 +99,8 @@ static void forsake(struct exec *e)
 	close_files(e);
 	if (e->ended)
 		destroy(e);
+	else if (e->left)
+		leave(e);
 	else if (!e->killed)
 		kill_softly(e);
 }
@@ -109,6 +119,9 @@ static void timer_fired(struct agent_timer *timer)
 
 	if (e->killed) {
 		agent_child_signal(&e->child, SIGKILL);
+		e->left = true;
+		if (!e->call)
+			leave(e);
 		return;
 	}
 	e->timed_out = true;
@@ -279,6 +292,7 @@ static int run(struct exec *e, const struct command *command, struct pipes *pipe
 	if (e->child.pid < 0)
 		return e->child.pid;
 	e->child.exited = child_exited;
+	e->child.left = &n_left;
 	ret = agent_child_watch(&e->agent->children, &e->child);
 	if (ret) {
 		kill_at_once(e->child.pid);
@@ -344,6 +358,13 @@ static void take_start(struct agent_call *call, const Start *start)
 	if (n_execs >= EXEC_MAX) {
 		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
 				"%u commands run already", n_execs);
+		return;
+	}
+	if (n_left >= EXEC_LEFT_MAX) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"%u commands that were killed have not ended: does a "
+				"file system or a device hang?",
+				n_left);
 		return;
 	}
 	if (command_read(&command, start, &err) < 0) {

@@ -11,6 +11,8 @@
 
 /* Commands at a time, with those that are being killed. */
 #define EXEC_MAX 64
+/* Those that were killed and have not ended, since the kernel holds them. */
+#define EXEC_LEFT_MAX 64
 /* Between SIGTERM and SIGKILL, if the client says nothing else, and at most. */
 #define EXEC_GRACE_MS	  5000
 #define EXEC_GRACE_MAX_MS 60000

@@ -2,6 +2,7 @@
 #include "exec_output.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 
 #define READ_MAX       (32u << 10)
 #define READS_PER_TURN 4 /* then other calls have their turn */
+/* More than the kernel keeps of what was written to a terminal. */
+#define TERMINAL_MAX (128u << 10)
 
 bool exec_output_is_open(const struct exec_output *output)
 {
@@ -49,6 +52,15 @@ static void send_bytes(struct exec_output *output, uint8_t *data, size_t len)
 	agent_call_send(output->call, &response.base);
 }
 
+/* For the last bytes. Whether those are still to be read, or the end of all. */
+static bool has_more(const struct exec_output *output)
+{
+	struct pollfd p = {.fd = output->source.fd, .events = POLLIN};
+
+	/* The kernel passes on first what is on its way through a terminal. */
+	return output->left && poll(&p, 1, 0) > 0;
+}
+
 /* One read. False: there is no more now, or for ever (then it is closed). */
 static bool read_some(struct exec_output *output)
 {
@@ -68,10 +80,15 @@ static bool read_some(struct exec_output *output)
 		end(output);
 		return false;
 	}
-	if (output->last)
-		output->left -= n;
 	send_bytes(output, bytes, n);
-	return true;
+	if (!output->last)
+		return true;
+	output->left -= n;
+	if (has_more(output))
+		return true;
+	/* At once: nothing may come any more that would tell of it. */
+	end(output);
+	return false;
 }
 
 static void output_ready(struct agent_source *source, uint32_t events)
@@ -120,14 +137,16 @@ void exec_output_last(struct exec_output *output)
 
 	if (!exec_output_is_open(output))
 		return;
-	/* A terminal ends by itself with the command, which leads its session. */
+	/* A terminal ends by itself only when nobody has it any more. */
 	if (isatty(output->source.fd))
-		return;
-	if (ioctl(output->source.fd, FIONREAD, &n) < 0 || !n) {
+		n = TERMINAL_MAX;
+	else if (ioctl(output->source.fd, FIONREAD, &n) < 0)
+		n = 0;
+	output->left = n;
+	if (!has_more(output)) {
 		exec_output_close(output);
 		return;
 	}
 	output->last = true;
-	output->left = n;
 	exec_output_start(output);
 }

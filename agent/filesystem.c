@@ -5,13 +5,13 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent.h"
 #include "cleanup.h"
 #include "log.h"
 #include "mounts.h"
+#include "usage.h"
 #include "vmctl/agent/v1/filesystem.pb-c.h"
 
 typedef Vmctl__Agent__V1__FilesystemResult Result;
@@ -21,36 +21,28 @@ static ProtobufCBinaryData bytes_of(char *text)
 	return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 }
 
-static int usage_of(const struct mount *m, struct statvfs *usage)
+static int send_usage(struct agent_task_io *io, const struct mount *m, bool all,
+		      const struct usage *usage)
 {
-	cleanup_close int fd = mounts_open(m);
-
-	if (fd < 0)
-		return fd;
-	return fstatvfs(fd, usage) < 0 ? -errno : 0;
-}
-
-static int send_usage(struct agent_task_io *io, const struct mount *m, bool all)
-{
+	const struct statvfs *stat = &usage->stat;
 	Vmctl__Agent__V1__ListFilesystemsResponse r =
 		VMCTL__AGENT__V1__LIST_FILESYSTEMS_RESPONSE__INIT;
-	struct statvfs usage = {0};
 	char type[64];
 
 	if (!m->real && !all)
 		return 0;
-	r.error = -usage_of(m, &usage);
+	r.error = -usage->error;
 	if (r.error == ESTALE) /* hidden: not to be used by anyone */
 		return 0;
 	r.mountpoint = bytes_of(m->mountpoint);
 	r.source = bytes_of(m->source);
 	r.type = (char *)agent_log_printable(m->type, type, sizeof(type));
 	r.read_only = m->read_only;
-	r.total_bytes = (uint64_t)usage.f_blocks * usage.f_frsize;
-	r.free_bytes = (uint64_t)usage.f_bfree * usage.f_frsize;
-	r.available_bytes = (uint64_t)usage.f_bavail * usage.f_frsize;
-	r.files = usage.f_files;
-	r.files_free = usage.f_ffree;
+	r.total_bytes = (uint64_t)stat->f_blocks * stat->f_frsize;
+	r.free_bytes = (uint64_t)stat->f_bfree * stat->f_frsize;
+	r.available_bytes = (uint64_t)stat->f_bavail * stat->f_frsize;
+	r.files = stat->f_files;
+	r.files_free = stat->f_ffree;
 	return agent_task_send(io, &r.base);
 }
 
@@ -59,11 +51,18 @@ int filesystem_list(struct agent_task_io *io, const ProtobufCMessage *message,
 {
 	const Vmctl__Agent__V1__ListFilesystemsRequest *request =
 		(const Vmctl__Agent__V1__ListFilesystemsRequest *)message;
+	cleanup_free struct usage *usage = NULL;
 	struct mounts mounts;
 	int ret = mounts_read(agent_task_options(io)->root, &mounts, err);
 
+	if (!ret) {
+		usage = calloc(mounts.n + 1, sizeof(*usage));
+		ret = usage ? 0 : -ENOMEM;
+	}
+	if (!ret)
+		usage_read(&mounts, request->all, usage);
 	for (size_t i = 0; !ret && i < mounts.n; i++)
-		ret = send_usage(io, &mounts.mount[i], request->all);
+		ret = send_usage(io, &mounts.mount[i], request->all, &usage[i]);
 	mounts_free(&mounts);
 	return ret;
 }

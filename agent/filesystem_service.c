@@ -4,6 +4,7 @@
 #include "filesystem.h"
 #include "freezer.h"
 #include "task.h"
+#include "usage.h"
 #include "vmctl/agent/v1/filesystem.pb-c.h"
 
 #define REQUEST_MAX (64u << 10) /* mount points */
@@ -17,6 +18,14 @@ static void trim_filesystems(struct agent_call *call, const ProtobufCMessage *re
 {
 	if (!freezer_refuses(call))
 		agent_task_start(call, request, filesystem_trim, AGENT_TASK_KILL);
+}
+
+static int start(struct agent *agent, struct error *err)
+{
+	(void)agent;
+	(void)err;
+	usage_start();
+	return 0;
 }
 
 #define MESSAGE(name) &vmctl__agent__v1__##name##__descriptor
@@ -74,5 +83,6 @@ const struct agent_service filesystem_service = {
 	.name = "vmctl.agent.v1.GuestAgent",
 	.methods = methods,
 	.n_methods = sizeof(methods) / sizeof(*methods),
+	.start = start,
 	.stop = freezer_stop,
 };

@@ -230,7 +230,7 @@ void freezer_thaw(struct agent_call *call, const ProtobufCMessage *message)
 		VMCTL__AGENT__V1__THAW_FILESYSTEMS_RESPONSE__INIT;
 
 	if (request->n_mountpoints) {
-		agent_task_start(call, message, filesystem_thaw, AGENT_TASK_UNDOES);
+		agent_task_start(call, message, filesystem_thaw, AGENT_TASK_FREES);
 		return;
 	}
 	if (!freezer.active) {

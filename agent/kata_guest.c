@@ -121,7 +121,7 @@ static void mem_agent(struct agent_call *call, const ProtobufCMessage *message)
 
 static void online(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, kata_make_online);
+	agent_answer_start_slow(call, request, kata_make_online);
 }
 
 static void details(struct agent_call *call, const ProtobufCMessage *request)
@@ -146,7 +146,7 @@ static void reseed_random(struct agent_call *call, const ProtobufCMessage *reque
 
 static void metrics(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_metrics);
+	agent_answer_start_slow(call, request, make_metrics);
 }
 
 static const struct agent_method methods[] = {

@@ -70,7 +70,7 @@ static int make_copy(struct agent_answer *answer, const struct agent *agent,
 
 static void create(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_create);
+	agent_answer_start_slow(call, request, make_create);
 }
 
 /* CreateSandbox leaves nothing behind that would have to go. */
@@ -84,7 +84,7 @@ static void destroy(struct agent_call *call, const ProtobufCMessage *request)
 
 static void copy_file(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_copy);
+	agent_answer_start_slow(call, request, make_copy);
 }
 
 static const struct agent_method methods[] = {

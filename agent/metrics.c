@@ -3,12 +3,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/utsname.h>
-#include <limits.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -16,12 +13,13 @@
 #include "guest_info.h"
 #include "guest_vsock.h"
 #include "metrics_out.h"
+#include "mounts.h"
 #include "net.h"
 #include "pressure.h"
 #include "sysfile.h"
+#include "usage.h"
 
-#define STAT_MAX   (1u << 20) /* /proc/stat has a line for each CPU and interrupt */
-#define MOUNTS_MAX 256
+#define STAT_MAX (1u << 20) /* /proc/stat has a line for each CPU and interrupt */
 
 static void put_cpus(struct metrics_out *out, const char *root)
 {
@@ -189,51 +187,9 @@ static void put_network(struct metrics_out *out)
 	net_interfaces_free(list, n);
 }
 
-struct mount {
-	char *device, *where, *type;
-	struct statvfs stat;
-};
-
-static bool is_known(const struct mount *mounts, size_t n, const char *where)
+static void put_usage(struct metrics_out *out, const struct mounts *mounts,
+		      const struct usage *usage)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(mounts[i].where, where))
-			return true;
-	return false;
-}
-
-/* Those that have blocks: not proc, sysfs and their like. */
-static size_t read_mounts(const char *root, struct mount *mounts)
-{
-	char path[PATH_MAX];
-	struct mntent *entry;
-	size_t n = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/proc/mounts", root);
-	file = setmntent(path, "re");
-	if (!file)
-		return 0;
-	while (n < MOUNTS_MAX && (entry = getmntent(file))) {
-		struct mount *m = &mounts[n];
-
-		if (is_known(mounts, n, entry->mnt_dir) ||
-		    statvfs(entry->mnt_dir, &m->stat) < 0 || !m->stat.f_blocks)
-			continue;
-		m->device = strdup(entry->mnt_fsname);
-		m->where = strdup(entry->mnt_dir);
-		m->type = strdup(entry->mnt_type);
-		if (!m->device || !m->where || !m->type)
-			break;
-		n++;
-	}
-	endmntent(file);
-	return n;
-}
-
-static void put_file_systems(struct metrics_out *out, const char *root)
-{
-	static struct mount mounts[MOUNTS_MAX];
 	static const char *const families[][2] = {
 		{"vmctl_guest_filesystem_size_bytes", "Size of file systems."},
 		{"vmctl_guest_filesystem_free_bytes", "What is free, to root."},
@@ -241,23 +197,41 @@ static void put_file_systems(struct metrics_out *out, const char *root)
 		{"vmctl_guest_filesystem_files", "Inodes, used or not."},
 		{"vmctl_guest_filesystem_files_free", "Inodes that are free."},
 	};
-	size_t n = read_mounts(root, mounts);
 
-	for (size_t f = 0; n && f < sizeof(families) / sizeof(families[0]); f++) {
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++) {
 		metrics_gauge(out, families[f][0], families[f][1]);
-		for (size_t i = 0; i < n; i++) {
-			const struct statvfs *s = &mounts[i].stat;
+		for (size_t i = 0; i < mounts->n; i++) {
+			const struct mount *m = &mounts->mount[i];
+			const struct statvfs *s = &usage[i].stat;
 			double block = (double)s->f_frsize;
 			double values[] = {(double)s->f_blocks * block,
 					   (double)s->f_bfree * block,
 					   (double)s->f_bavail * block,
 					   (double)s->f_files, (double)s->f_ffree};
 
-			metrics_sample(out, values[f], "device", mounts[i].device,
-				       "mountpoint", mounts[i].where, "fstype",
-				       mounts[i].type, NULL);
+			if (!usage[i].error && s->f_blocks)
+				metrics_sample(out, values[f], "device", m->source,
+					       "mountpoint", m->mountpoint, "fstype",
+					       m->type, NULL);
 		}
 	}
+}
+
+/* Those that have blocks, and answer. */
+static void put_file_systems(struct metrics_out *out, const char *root)
+{
+	struct usage *usage = NULL;
+	struct mounts mounts;
+	struct error err;
+
+	if (!mounts_read(root, &mounts, &err))
+		usage = calloc(mounts.n + 1, sizeof(*usage));
+	if (usage) {
+		usage_read(&mounts, false, usage);
+		put_usage(out, &mounts, usage);
+	}
+	free(usage);
+	mounts_free(&mounts);
 }
 
 static void put_vsock(struct metrics_out *out, const char *root)
@@ -306,6 +280,9 @@ static void put_agent(struct metrics_out *out, const struct agent *agent)
 	metrics_counter(out, "vmctl_agent_events_lost",
 			"Events that a subscriber had no room for.");
 	metrics_sample(out, (double)f->events_lost, NULL);
+	metrics_gauge(out, "vmctl_agent_processes_left",
+		      "Processes of calls that have ended, and they have not.");
+	metrics_sample(out, (double)agent->children.n_orphans + usage_hung(), NULL);
 }
 
 char *metrics_text(const struct agent *agent, enum metrics_format format,

@@ -20,7 +20,7 @@ static int make_metrics(struct agent_answer *answer, const struct agent *agent,
 
 static void get_metrics(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_metrics);
+	agent_answer_start_slow(call, request, make_metrics);
 }
 
 static const struct agent_method methods[] = {

@@ -151,9 +151,12 @@ static void job_done(struct agent_job *job)
 	if (all)
 		reply(work);
 	else
-		agent_call_fail(work->call, TTRPC_INTERNAL,
-				"the process that brings CPUs online ended early: %s",
-				strerror(-job->status));
+		agent_call_fail(work->call,
+				job->refused ? TTRPC_RESOURCE_EXHAUSTED
+					     : TTRPC_INTERNAL,
+				"the process that brings CPUs online %s: %s",
+				job->refused ? "was not started" : "ended early",
+				agent_job_words(job));
 	work_free(work);
 }
 
@@ -231,6 +234,7 @@ void online_cpus_start(struct agent_call *call, const char *root,
 	}
 	work->call = call;
 	work->root = root;
+	work->job.kind = AGENT_JOB_SLOW;
 	work->job.work = bring_online;
 	work->job.done = job_done;
 	work->job.output = work->records;

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -15,8 +17,10 @@
 #include "sysfile.h"
 #include "vmctl/agent/v1/power.pb-c.h"
 
-#define DELAY_MS  200 /* for the answer to reach the host */
-#define WORDS_MAX 512
+#define DELAY_MS     200   /* for the answer to reach the host */
+#define SYNC_MS	     30000 /* for what is in the caches to reach the disks */
+#define WORDS_MAX    512
+#define PROGRAMS_MAX 16 /* at a time, with those whose callers have gone */
 
 typedef Vmctl__Agent__V1__PowerRequest Request;
 typedef Vmctl__Agent__V1__PowerResponse Response;
@@ -56,6 +60,13 @@ struct power {
 
 /* The one that waits for its moment, which outlives its call. */
 static struct power *pending;
+static unsigned int n_programs;
+
+struct power_kernel power_kernel = {
+	.sync = sync,
+	.sync_ms = SYNC_MS,
+	.reboot = reboot,
+};
 
 static const struct action *action_of(const struct agent_call *call)
 {
@@ -153,6 +164,23 @@ static int fall_asleep(const char *root)
 			      : ret;
 }
 
+/* It cannot be killed while a disk or a server hangs: then it is done without. */
+static void sync_for_a_while(void)
+{
+	pid_t pid = fork();
+	struct pollfd exited = {.events = POLLIN};
+
+	if (!pid) {
+		power_kernel.sync();
+		_exit(0);
+	}
+	if (pid < 0)
+		return;
+	exited.fd = pidfd_open(pid, 0);
+	if (poll(&exited, 1, (int)power_kernel.sync_ms) <= 0)
+		kill(pid, SIGKILL);
+}
+
 static int work(struct agent_job *job, int fd)
 {
 	const struct power *p = agent_container(job, struct power, job);
@@ -162,12 +190,12 @@ static int work(struct agent_job *job, int fd)
 	if (p->action->sleeps)
 		return fall_asleep(p->root);
 	/* A tree of a test is not what would be turned off. */
-	if (*p->root)
+	if (*p->root && power_kernel.reboot == reboot)
 		return -EPERM;
 	if (p->way == INIT)
 		return kill(1, p->action->signal) < 0 ? -errno : 0;
-	sync();
-	return reboot(p->action->reboot) < 0 ? -errno : 0;
+	sync_for_a_while();
+	return power_kernel.reboot(p->action->reboot) < 0 ? -errno : 0;
 }
 
 static void reply(struct agent_call *call, Way way)
@@ -186,8 +214,11 @@ static void job_done(struct agent_job *job)
 	p->words[job->used < WORDS_MAX ? job->used : WORDS_MAX - 1] = '\0';
 	if (job->status)
 		agent_log(AGENT_LOG_ERROR, "%s failed: %s", method,
-			  *p->words ? p->words : strerror(-job->status));
-	if (p->call && job->status)
+			  *p->words ? p->words : agent_job_words(job));
+	if (p->call && job->refused)
+		agent_call_fail(p->call, TTRPC_RESOURCE_EXHAUSTED,
+				"no process for it: %s", agent_job_words(job));
+	else if (p->call && job->status)
 		agent_call_fail(p->call, TTRPC_INTERNAL, "%s: %s",
 				p->way == SYSTEMD ? "systemctl" : "shutdown",
 				*p->words ? p->words : "it failed, without a word");
@@ -195,6 +226,8 @@ static void job_done(struct agent_job *job)
 		reply(p->call, p->way);
 	if (pending == p)
 		pending = NULL;
+	else
+		n_programs--;
 	free(p);
 }
 
@@ -219,6 +252,23 @@ static int check(const struct power *p, struct error *err)
 	return error_set(err, -EOPNOTSUPP, "the guest's kernel cannot suspend");
 }
 
+/* They say whether they can, and then take their time. */
+static void start_program(struct power *p, struct agent_call *call)
+{
+	if (n_programs >= PROGRAMS_MAX) {
+		free(p);
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"%u programs that were to do such a thing have not "
+				"ended; with force the kernel does it",
+				n_programs);
+		return;
+	}
+	p->call = call;
+	call->work = p;
+	n_programs++;
+	agent_job_start(&p->agent->jobs, &p->job);
+}
+
 static void power(struct agent_call *call, const ProtobufCMessage *message)
 {
 	const Request *request = (const Request *)message;
@@ -233,7 +283,9 @@ static void power(struct agent_call *call, const ProtobufCMessage *message)
 	p->root = call->agent->options->root;
 	p->action = action_of(call);
 	p->way = way_of(p->root, p->action, request->force);
-	p->job = (struct agent_job){.work = work,
+	/* Nothing that hangs in the guest holds this up. */
+	p->job = (struct agent_job){.kind = AGENT_JOB_AT_ONCE,
+				    .work = work,
 				    .done = job_done,
 				    .output = p->words,
 				    .output_size = sizeof(p->words)};
@@ -245,10 +297,7 @@ static void power(struct agent_call *call, const ProtobufCMessage *message)
 		reply(call, p->way);
 		free(p);
 	} else if (p->way == SYSTEMD || p->way == SHUTDOWN) {
-		/* They say whether they can, and then take their time. */
-		p->call = call;
-		call->work = p;
-		agent_job_start(&p->agent->jobs, &p->job);
+		start_program(p, call);
 	} else if (pending) {
 		free(p);
 		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,

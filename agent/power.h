@@ -12,8 +12,19 @@
 #ifndef AGENT_POWER_H
 #define AGENT_POWER_H
 
+#include <stdint.h>
+
 #include "service.h"
 
+/* What does it in the end; tests put others in their place. */
+struct power_kernel {
+	void (*sync)(void);
+	int64_t sync_ms; /* how long it is waited for: a disk that hangs never ends it
+			  */
+	int (*reboot)(int command);
+};
+
+extern struct power_kernel power_kernel;
 extern const struct agent_service power_service;
 
 #endif

@@ -265,7 +265,7 @@ static void keys(struct agent_call *call, const ProtobufCMessage *request)
 		[LIST] = make_list, [ADD] = make_add, [REMOVE] = make_remove};
 
 	if (are_keys(call, (const Request *)request))
-		agent_answer_start(call, request, makes[change_of(call)]);
+		agent_answer_start_slow(call, request, makes[change_of(call)]);
 }
 
 #define KEYS_METHOD(text, change_it)                                          \

@@ -106,16 +106,29 @@ static void send_outcome(const struct agent_task_io *io, int ret,
 	send_packet(io, 1 + sizeof(ret) + len);
 }
 
+/*
+ * Who ends the agent, from a terminal or with all of its control group, lets it undo:
+ * the end of the socket tells it.
+ */
+static void heed_the_socket_only(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
 static void work_and_exit(const struct agent_call *call,
-			  const ProtobufCMessage *request, agent_task_work work, int fd)
+			  const ProtobufCMessage *request, agent_task_work work,
+			  enum agent_task_end end, int fd)
 {
 	struct agent_task_io io = {call->agent->options, call->method, AGENT_CHILD_FD};
 	struct error err = {0};
 	int ret;
 
-	agent_child_unblock();
-	/* A group of its own: what ends the agent from a terminal lets it undo. */
 	setpgid(0, 0);
+	if (end != AGENT_TASK_KILL)
+		heed_the_socket_only();
+	agent_child_unblock();
 	agent_child_keep(fd);
 	ret = work(&io, request, &err);
 	if (ret < 0 && !err.code)
@@ -158,7 +171,7 @@ static void release(struct task *task, bool done)
 	close(task->source.fd);
 	if (!done && task->end == AGENT_TASK_KILL)
 		kill(task->pid, SIGKILL);
-	agent_children_leave(&agent->children, task->pid);
+	agent_children_leave_counted(&agent->children, task->pid, &agent->n_tasks_left);
 	agent->n_tasks--;
 	task->call->work = NULL;
 	free(task->out);
@@ -308,12 +321,32 @@ static int spawn(struct task *task, const ProtobufCMessage *request,
 	task->source.ready = ready;
 	task->pid = fork();
 	if (!task->pid)
-		work_and_exit(task->call, request, work, fds[1]);
+		work_and_exit(task->call, request, work, task->end, fds[1]);
 	ret = task->pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (ret)
 		close(fds[0]);
 	return ret;
+}
+
+static bool refuses(struct agent_call *call, enum agent_task_end end)
+{
+	const struct agent *agent = call->agent;
+	unsigned int more = end == AGENT_TASK_FREES ? AGENT_TASKS_FREE : 0;
+
+	if (agent->n_tasks >= AGENT_TASKS_MAX + more) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"%u such calls are under way already", agent->n_tasks);
+		return true;
+	}
+	if (agent->n_tasks_left >= AGENT_TASKS_LEFT_MAX + more) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"%u processes of earlier calls have not ended: does a "
+				"file system or a device hang?",
+				agent->n_tasks_left);
+		return true;
+	}
+	return false;
 }
 
 void agent_task_start(struct agent_call *call, const ProtobufCMessage *request,
@@ -322,11 +355,8 @@ void agent_task_start(struct agent_call *call, const ProtobufCMessage *request,
 	struct task *task;
 	int ret;
 
-	if (call->agent->n_tasks >= AGENT_TASKS_MAX) {
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
-				"%u such calls are under way already", AGENT_TASKS_MAX);
+	if (refuses(call, end))
 		return;
-	}
 	task = calloc(1, sizeof(*task));
 	if (!task) {
 		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "no memory");

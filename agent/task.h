@@ -20,6 +20,13 @@
 
 /* At the same time; further ones are refused. */
 #define AGENT_TASKS_MAX 64
+/*
+ * Processes whose calls have ended, and they have not: what waits for a disk or a
+ * server cannot be killed. From there on calls are refused too.
+ */
+#define AGENT_TASKS_LEFT_MAX 64
+/* Of each, so many more for what may be needed for the others to end. */
+#define AGENT_TASKS_FREE 8
 /* Bytes of one packed message. */
 #define AGENT_TASK_MESSAGE_MAX (96u << 10)
 
@@ -35,6 +42,7 @@ typedef int (*agent_task_work)(struct agent_task_io *io,
 enum agent_task_end {
 	AGENT_TASK_KILL,   /* a client that has gone ends it at once */
 	AGENT_TASK_UNDOES, /* it ends by itself, after undoing */
+	AGENT_TASK_FREES,  /* likewise; others may wait for what it does */
 };
 
 /* For a method's handle(). Ends the call when there can be no process. */

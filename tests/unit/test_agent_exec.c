@@ -407,6 +407,32 @@ static void a_terminals_output_comes_whole_and_ctrl_c_ends(void **state)
 	assert_non_null(strstr(c.out, "over"));
 }
 
+/* What is left behind has the terminal, and neither ends nor holds its tongue. */
+static void what_is_left_behind_on_a_terminal_holds_nothing_up(void **state)
+{
+	static const char *const scripts[] = {
+		"trap '' HUP; sleep 1000 & echo $!; seq 1 5000; echo over",
+		"trap '' HUP; yes & echo $!; exit 0",
+	};
+	Vmctl__Agent__V1__TerminalSize size = VMCTL__AGENT__V1__TERMINAL_SIZE__INIT;
+	ExecStart start = VMCTL__AGENT__V1__EXEC_START__INIT;
+	ProtobufCBinaryData words[WORDS_MAX];
+	struct client c;
+
+	start.terminal = &size;
+	for (int i = 0; i < 2; i++) {
+		fill_shell(&start, words, scripts[i]);
+		client_open(&c, *state);
+		client_start_with(&c, &start);
+		expect_exit(&c, 0, 0);
+		/* The second one is told of the terminal's end by its next line. */
+		if (i)
+			continue;
+		assert_non_null(strstr(c.out, "\n5000\r\nover\r\n"));
+		assert_int_equal(kill(atoi(c.out), SIGKILL), 0);
+	}
+}
+
 static void messages_out_of_order_end_the_call(void **state)
 {
 	Vmctl__Agent__V1__TerminalSize size = VMCTL__AGENT__V1__TERMINAL_SIZE__INIT;
@@ -513,6 +539,7 @@ int main(void)
 		test(who_never_reads_holds_the_command_back),
 		test(a_terminal_has_a_size_and_echoes),
 		test(a_terminals_output_comes_whole_and_ctrl_c_ends),
+		test(what_is_left_behind_on_a_terminal_holds_nothing_up),
 		test(messages_out_of_order_end_the_call),
 		test(too_many_commands_are_refused),
 		test(an_agent_that_ends_takes_its_commands_along),

@@ -194,6 +194,23 @@ static void expect_line(const char *text, const char *line)
 		fail_msg("no line '%s' in:\n%s", line, text);
 }
 
+/* Its real id, and names that it has not. */
+static void put_root(const struct fixture *f)
+{
+	char text[512];
+	struct statx st;
+
+	assert_int_equal(statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &st), 0);
+	snprintf(text, sizeof(text),
+		 "%llu 1 8:1 / / rw - ext4 a\"b\\134c rw\n"
+		 "%llu 1 8:1 / / rw - ext4 x rw\n"
+		 "%llu 1 0:9 / / rw - autofs y rw\n",
+		 (unsigned long long)st.stx_mnt_id, (unsigned long long)st.stx_mnt_id,
+		 (unsigned long long)st.stx_mnt_id);
+	put_file(f, "proc/self/mountinfo", text);
+	put_file(f, "proc/filesystems", "nodev\tautofs\n\text4\n");
+}
+
 static void metrics_are_openmetrics(void **state)
 {
 	Vmctl__Agent__V1__GetMetricsResponse *r;
@@ -210,7 +227,7 @@ static void metrics_are_openmetrics(void **state)
 		 "full avg10=1.00 avg60=0.00 avg300=0.00 total=1\n");
 	put_file(*state, "proc/pressure/io",
 		 "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
-	put_file(*state, "proc/mounts", "a\"b\\134c / ext4 rw 0 0\nx / ext4 rw 0 0\n");
+	put_root(*state);
 	expect_works(fd, 1);
 	send_call(fd, 3, SERVICE, "NoSuchMethod", NULL, 0);
 	expect_status(fd, 3, TTRPC_UNIMPLEMENTED);
@@ -233,6 +250,8 @@ static void metrics_are_openmetrics(void **state)
 	/* Of two mounts at a place one is told, with its name escaped. */
 	assert_non_null(strstr(r->text, "{device=\"a\\\"b\\\\c\",mountpoint=\"/\","));
 	assert_null(strstr(r->text, "device=\"x\""));
+	assert_null(strstr(r->text, "device=\"y\""));
+	expect_line(r->text, "vmctl_agent_processes_left 0");
 	assert_string_equal(r->text + strlen(r->text) - 6, "# EOF\n");
 	free_message(r);
 	close(fd);

@@ -5,6 +5,7 @@
  */
 #include "test_agent_common.h"
 
+#include "../../agent/power.h"
 #include "../../agent/ssh_key.h"
 #include "vmctl/agent/v1/power.pb-c.h"
 #include "vmctl/agent/v1/ssh_keys.pb-c.h"
@@ -103,6 +104,108 @@ static void systemctl_is_asked_and_its_words_are_passed_on(void **state)
 	get_file(f, "asked", text, sizeof(text));
 	assert_string_equal(text, "--no-block reboot\n");
 	call(f, "Suspend", &request.base, NULL, TTRPC_INTERNAL, "no way");
+}
+
+/* A systemctl whose script has the fixture's directory in $d. */
+static void put_systemctl(const struct fixture *f, const char *script)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "#!/bin/sh\nd=%s\n%s\n", f->dir, script);
+	put_program(f, "usr/bin/systemctl", text);
+	put_file(f, "run/systemd/system/mark", "");
+}
+
+static void a_program_that_closes_its_output_holds_nothing_up(void **state)
+{
+	Vmctl__Agent__V1__PowerRequest request = VMCTL__AGENT__V1__POWER_REQUEST__INIT;
+	int fd = dial(*state), other = dial(*state);
+
+	put_systemctl(*state, "exec >/dev/null 2>&1; : >$d/began\n"
+			      "until [ -e $d/go ]; do sleep 0.05; done");
+	send_call(fd, 1, SERVICE, "Shutdown", &request.base, 0);
+	wait_until(exists(*state, "began"));
+	for (uint32_t id = 1; id < 20; id += 2)
+		expect_works(other, id);
+	put_file(*state, "go", "");
+	expect_status(fd, 1, TTRPC_OK);
+	close(fd);
+	close(other);
+}
+
+static void a_program_that_leaves_its_output_to_others_has_ended(void **state)
+{
+	Vmctl__Agent__V1__PowerRequest request = VMCTL__AGENT__V1__POWER_REQUEST__INIT;
+	int fd = dial(*state);
+	char text[64];
+
+	put_systemctl(*state, "sleep 1000 & echo $! >$d/left; echo some words");
+	send_call(fd, 1, SERVICE, "Shutdown", &request.base, 0);
+	expect_status(fd, 1, TTRPC_OK);
+	get_file(*state, "left", text, sizeof(text));
+	assert_int_equal(kill(atoi(text), SIGKILL), 0);
+	close(fd);
+}
+
+static void programs_that_hang_do_not_keep_the_kernel_from_it(void **state)
+{
+	Vmctl__Agent__V1__PowerRequest request = VMCTL__AGENT__V1__POWER_REQUEST__INIT;
+	const uint32_t last = 2 * 16 + 1;
+	int fd = dial(*state);
+
+	put_systemctl(*state, "until [ -e $d/go ]; do sleep 0.05; done");
+	for (uint32_t id = 1; id < last; id += 2)
+		send_call(fd, id, SERVICE, "Shutdown", &request.base, 0);
+	send_call(fd, last, SERVICE, "Shutdown", &request.base, 0);
+	expect_status(fd, last, TTRPC_RESOURCE_EXHAUSTED);
+	request.force = true;
+	send_call(fd, last + 2, SERVICE, "Reboot", &request.base, 0);
+	expect_status(fd, last + 2, TTRPC_OK);
+	wait_until(log_has(*state, "Reboot failed: Operation not permitted"));
+	put_file(*state, "go", "");
+	for (uint32_t id = 1; id < last; id += 2) {
+		struct answer a = take_answer(fd);
+
+		assert_int_equal(status_of(&a), TTRPC_OK);
+		free_answer(&a);
+	}
+	close(fd);
+}
+
+static void hang(void)
+{
+	for (;;)
+		pause();
+}
+
+/* Says so in the agent's log. */
+static int fake_reboot(int command)
+{
+	dprintf(STDERR_FILENO, "reboot(0x%x)\n", (unsigned int)command);
+	return 0;
+}
+
+static int start_with_a_dead_disk(void **state)
+{
+	struct power_kernel real = power_kernel;
+	int ret;
+
+	power_kernel = (struct power_kernel){hang, 100, fake_reboot};
+	ret = start_agent(state);
+	power_kernel = real;
+	return ret;
+}
+
+static void a_dead_disk_does_not_keep_the_guest_up(void **state)
+{
+	Vmctl__Agent__V1__PowerRequest request = VMCTL__AGENT__V1__POWER_REQUEST__INIT;
+	ProtobufCMessage *m;
+
+	request.force = true;
+	m = call(*state, "Reboot", &request.base,
+		 &vmctl__agent__v1__power_response__descriptor, 0, "");
+	protobuf_c_message_free_unpacked(m, NULL);
+	wait_until(log_has(*state, "reboot(0x1234567)"));
 }
 
 static void the_answer_comes_before_the_kernel_does_it(void **state)
@@ -346,6 +449,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(who_turns_the_guest_off_is_what_it_has),
 		test(systemctl_is_asked_and_its_words_are_passed_on),
+		test(a_program_that_closes_its_output_holds_nothing_up),
+		test(a_program_that_leaves_its_output_to_others_has_ended),
+		test(programs_that_hang_do_not_keep_the_kernel_from_it),
+		cmocka_unit_test_setup_teardown(a_dead_disk_does_not_keep_the_guest_up,
+						start_with_a_dead_disk, stop_agent),
 		test(the_answer_comes_before_the_kernel_does_it),
 		test(time_is_told_and_wrong_times_are_refused),
 		test(a_host_name_is_set_now_and_for_later),
