@@ -274,31 +274,6 @@ static bool run(struct agent_call *call,
 	return release(call);
 }
 
-static void deliver(struct agent_call *call, uint8_t flags, const uint8_t *data,
-		    size_t len)
-{
-	if (!(flags & TTRPC_NO_DATA) && !run(call, call->method->message, data, len))
-		return;
-	if (flags & TTRPC_REMOTE_CLOSED && call->method->end) {
-		hold(call);
-		call->method->end(call);
-		release(call);
-	}
-}
-
-bool agent_call_deliver(struct agent_call *call)
-{
-	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
-
-	if (!first || call->paused)
-		return false;
-	TAILQ_REMOVE(&call->backlog, first, link);
-	call->session->backlog -= sizeof(*first) + first->len;
-	deliver(call, first->flags, first->data, first->len);
-	free(first);
-	return true;
-}
-
 static void keep(struct agent_call *call, uint8_t flags, const uint8_t *data,
 		 size_t len)
 {
@@ -315,6 +290,39 @@ static void keep(struct agent_call *call, uint8_t flags, const uint8_t *data,
 		memcpy(message->data, data, len);
 	TAILQ_INSERT_TAIL(&call->backlog, message, link);
 	call->session->backlog += sizeof(*message) + len;
+}
+
+/*
+ * A message may come with the stream's end. A handler that pauses at the message is not
+ * done with it yet: the end waits for its resume.
+ */
+static void deliver(struct agent_call *call, uint8_t flags, const uint8_t *data,
+		    size_t len)
+{
+	if (!(flags & TTRPC_NO_DATA) && !run(call, call->method->message, data, len))
+		return;
+	if (!(flags & TTRPC_REMOTE_CLOSED) || !call->method->end)
+		return;
+	if (call->paused) {
+		keep(call, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA, NULL, 0);
+		return;
+	}
+	hold(call);
+	call->method->end(call);
+	release(call);
+}
+
+bool agent_call_deliver(struct agent_call *call)
+{
+	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
+
+	if (!first || call->paused)
+		return false;
+	TAILQ_REMOVE(&call->backlog, first, link);
+	call->session->backlog -= sizeof(*first) + first->len;
+	deliver(call, first->flags, first->data, first->len);
+	free(first);
+	return true;
 }
 
 static void take(struct agent_call *call, uint8_t flags, const uint8_t *data,

@@ -40,6 +40,79 @@ static void input_comes_whole_and_ends(void **state)
 	assert_int_equal(atoi(c.out), 20 * sizeof(bytes));
 }
 
+/* The last of the input, and its end, in one frame. */
+static void input_with_end(struct client *c, const void *data, size_t len)
+{
+	struct ttrpc_header h = {.stream_id = c->stream.id,
+				 .type = TTRPC_DATA,
+				 .flags = TTRPC_REMOTE_CLOSED};
+	ExecRequest request = VMCTL__AGENT__V1__EXEC_REQUEST__INIT;
+	uint8_t *packed = malloc(len + 64);
+
+	assert_non_null(packed);
+	request.message_case = VMCTL__AGENT__V1__EXEC_REQUEST__MESSAGE_INPUT;
+	request.input.data = (uint8_t *)data;
+	request.input.len = len;
+	h.length = vmctl__agent__v1__exec_request__pack(&request, packed);
+	send_frame(c->rpc.fd, h, packed);
+	c->stream.sending = false;
+	free(packed);
+}
+
+/* A command that waits until `go` is there, in the root of the tests. */
+static void shell_that_waits(struct client *c, const struct fixture *f, bool terminal,
+			     const char *before, const char *after)
+{
+	Vmctl__Agent__V1__TerminalSize size = VMCTL__AGENT__V1__TERMINAL_SIZE__INIT;
+	ExecStart start = VMCTL__AGENT__V1__EXEC_START__INIT;
+	ProtobufCBinaryData words[WORDS_MAX];
+	char script[PATH_MAX + 256];
+
+	snprintf(script, sizeof(script),
+		 "%s echo ready; until [ -e %s/go ]; do sleep 0.02; done; %s", before,
+		 f->dir, after);
+	fill_shell(&start, words, script);
+	if (terminal)
+		start.terminal = &size;
+	client_open(c, f);
+	client_start_with(c, &start);
+	client_until(c, "ready");
+}
+
+static void input_that_comes_with_its_end_is_whole(void **state)
+{
+	const size_t len = 500000; /* more than a pipe takes */
+	char *bytes = calloc(1, len);
+	struct fixture *f = *state;
+	struct client c;
+
+	assert_non_null(bytes);
+	shell_that_waits(&c, f, false, "", "wc -c");
+	input_with_end(&c, bytes, len);
+	put_file(f, "go", "");
+	expect_exit(&c, 0, 0);
+	assert_int_equal(atoi(strchr(c.out, '\n')), len);
+	free(bytes);
+}
+
+static void a_terminals_input_that_comes_with_its_end_is_whole(void **state)
+{
+	const size_t len = 200000; /* more than a terminal takes */
+	struct fixture *f = *state;
+	char *bytes = malloc(len), script[64];
+	struct client c;
+
+	assert_non_null(bytes);
+	memset(bytes, 'x', len);
+	snprintf(script, sizeof(script), "head -c %zu | tr -dc x | wc -c", len);
+	shell_that_waits(&c, f, true, "stty raw -echo;", script);
+	input_with_end(&c, bytes, len);
+	put_file(f, "go", "");
+	expect_exit(&c, 0, 0);
+	assert_int_equal(atoi(strchr(c.out, '\n')), len);
+	free(bytes);
+}
+
 static void input_for_one_that_does_not_read_is_dropped(void **state)
 {
 	static char bytes[100000];
@@ -495,6 +568,8 @@ int main(void)
 		test(output_errors_and_code_come_back),
 		test(a_signal_is_told_from_a_code),
 		test(input_comes_whole_and_ends),
+		test(input_that_comes_with_its_end_is_whole),
+		test(a_terminals_input_that_comes_with_its_end_is_whole),
 		test(input_for_one_that_does_not_read_is_dropped),
 		test(nothing_of_the_agents_is_inherited),
 		test(environment_and_directory_are_as_asked_for),
