@@ -112,6 +112,7 @@ static void stop(struct agent *agent, size_t n_services)
 		agent_loop_remove(&agent->loop, &agent->signals);
 		close(agent->signals.fd);
 	}
+	agent_budget_stop(agent);
 	agent_log_stop();
 	agent_loop_free(&agent->loop);
 }
@@ -134,6 +135,7 @@ int agent_run(const struct agent_options *options, struct error *err)
 	if (ret < 0)
 		return ret;
 	agent_log_start(&agent.loop);
+	agent_budget_init(&agent);
 	agent_jobs_init(&agent.jobs, &agent.loop);
 	agent_children_init(&agent.children, &agent.loop);
 	agent_listener_init(&agent.listener, &agent, &options->listen);

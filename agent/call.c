@@ -29,13 +29,32 @@ static bool client_streams(const struct agent_method *method)
 	return method->kind == AGENT_CLIENT_STREAM || method->kind == AGENT_BIDI_STREAM;
 }
 
-static void backlog_drop_first(struct agent_call *call)
+/* Takes the first out, to be freed. */
+static struct agent_call_message *backlog_take_first(struct agent_call *call)
 {
 	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
 
 	TAILQ_REMOVE(&call->backlog, first, link);
 	call->session->backlog -= sizeof(*first) + first->len;
-	free(first);
+	agent_session_let_go(call->session, sizeof(*first) + first->len);
+	return first;
+}
+
+bool agent_call_may_hold(const struct agent_call *call, size_t bytes)
+{
+	return agent_session_may_hold(call->session, bytes);
+}
+
+void agent_call_hold(struct agent_call *call, size_t bytes)
+{
+	call->held += bytes;
+	agent_session_hold(call->session, bytes);
+}
+
+void agent_call_let_go(struct agent_call *call, size_t bytes)
+{
+	call->held -= bytes;
+	agent_session_let_go(call->session, bytes);
 }
 
 static void end(struct agent_call *call)
@@ -43,7 +62,8 @@ static void end(struct agent_call *call)
 	struct agent_session *session = call->session;
 
 	while (!TAILQ_EMPTY(&call->backlog))
-		backlog_drop_first(call);
+		free(backlog_take_first(call));
+	agent_call_let_go(call, call->held);
 	agent_loop_disarm(&call->agent->loop, &call->timer);
 	TAILQ_REMOVE(&session->calls, call, link);
 	session->n_calls--;
@@ -166,6 +186,14 @@ void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 			size);
 		return;
 	}
+	if (size > AGENT_BUDGET_SHARE &&
+	    !agent_budget_fits(call->agent, call->session->queued, size)) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"no room for an answer of %zu bytes: %zu KiB are held "
+				"for all connections already; try again later",
+				size, call->agent->budget.used >> 10);
+		return;
+	}
 	packed = malloc(size + 1); /* + 1: not NULL for an empty message */
 	if (!packed) {
 		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
@@ -194,17 +222,22 @@ void agent_call_finish(struct agent_call *call)
 	end(call);
 }
 
+bool agent_call_has_room_for(struct agent_call *call, size_t size)
+{
+	if (agent_session_has_room(call->session, size))
+		return true;
+	call->wants_room = size;
+	return false;
+}
+
 bool agent_call_has_room(struct agent_call *call)
 {
-	if (agent_session_has_room(call->session))
-		return true;
-	call->wants_room = true;
-	return false;
+	return agent_call_has_room_for(call, AGENT_CALL_MESSAGE);
 }
 
 void agent_call_give_room(struct agent_call *call)
 {
-	call->wants_room = false;
+	call->wants_room = 0;
 	if (call->method->room) {
 		hold(call);
 		call->method->room(call);
@@ -290,6 +323,7 @@ static void keep(struct agent_call *call, uint8_t flags, const uint8_t *data,
 		memcpy(message->data, data, len);
 	TAILQ_INSERT_TAIL(&call->backlog, message, link);
 	call->session->backlog += sizeof(*message) + len;
+	agent_session_hold(call->session, sizeof(*message) + len);
 }
 
 /*
@@ -318,8 +352,7 @@ bool agent_call_deliver(struct agent_call *call)
 
 	if (!first || call->paused)
 		return false;
-	TAILQ_REMOVE(&call->backlog, first, link);
-	call->session->backlog -= sizeof(*first) + first->len;
+	backlog_take_first(call);
 	deliver(call, first->flags, first->data, first->len);
 	free(first);
 	return true;

@@ -27,6 +27,9 @@
 /* A unary call without a time-out, or with a longer one, is given up after this. */
 #define AGENT_CALL_LIMIT_MS 300000
 
+/* Bytes of a stream's message that agent_call_has_room() has room for. */
+#define AGENT_CALL_MESSAGE (65u << 10)
+
 struct agent;
 struct agent_call_message;
 struct agent_method;
@@ -48,9 +51,10 @@ struct agent_call {
 	uint32_t stream_id;
 	struct agent_timer timer;
 	TAILQ_HEAD(agent_call_messages, agent_call_message) backlog;
+	size_t wants_room; /* room() is to be called when there is so much; 0: no */
+	size_t held;	   /* bytes of the session's that the call answers for */
 	bool client_ended; /* the client sends no more messages */
 	bool paused;	   /* the handler takes no messages for now */
-	bool wants_room;   /* room() is to be called */
 	bool busy;	   /* a handler runs: the memory stays until it returns */
 	bool ended;
 };
@@ -85,6 +89,18 @@ int agent_call_send(struct agent_call *call, const ProtobufCMessage *message);
  * will be called once as soon as there is.
  */
 bool agent_call_has_room(struct agent_call *call);
+/* The same for messages that have more than AGENT_CALL_MESSAGE bytes. */
+bool agent_call_has_room_for(struct agent_call *call, size_t size);
+
+/*
+ * What a handler keeps of the client's for longer than it runs is counted: whether
+ * there is memory for it, to be asked before large or many things are kept, that it is
+ * kept, and that it is not any more, which the end of the call says of all that is
+ * left.
+ */
+bool agent_call_may_hold(const struct agent_call *call, size_t bytes);
+void agent_call_hold(struct agent_call *call, size_t bytes);
+void agent_call_let_go(struct agent_call *call, size_t bytes);
 
 /* Ends a stream well, after what was sent. */
 void agent_call_finish(struct agent_call *call);
