@@ -29,7 +29,7 @@ static int start(void **state)
 static void peaks_below(const struct fixture *f, unsigned long kib)
 {
 #ifndef __SANITIZE_ADDRESS__
-assert_in_range(status_kib(f, "VmHWM:"), 1, kib);
+	assert_in_range(status_kib(f, "VmHWM:"), 1, kib);
 #else
 	(void)f;
 	(void)kib;
