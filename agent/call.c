@@ -156,10 +156,13 @@ static int status_of(int code)
 		return TTRPC_UNIMPLEMENTED;
 	case ENOMEM:
 	case ENOSPC:
+	case EDQUOT:
 	case EMFILE:
 		return TTRPC_RESOURCE_EXHAUSTED;
 	case EBUSY:
 	case EEXIST:
+	case EROFS:
+	case ENOTDIR:
 		return TTRPC_FAILED_PRECONDITION;
 	case ETIMEDOUT:
 		return TTRPC_DEADLINE_EXCEEDED;

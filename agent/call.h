@@ -69,9 +69,9 @@ void agent_call_fail(struct agent_call *call, int status, const char *fmt, ...)
 /*
  * Ends a call with the words of err and the status that fits its code: NOT_FOUND for
  * -ENOENT, INVALID_ARGUMENT for -EINVAL, PERMISSION_DENIED for -EACCES and -EPERM,
- * UNIMPLEMENTED for -EOPNOTSUPP, RESOURCE_EXHAUSTED for -ENOMEM, -ENOSPC and -EMFILE,
- * FAILED_PRECONDITION for -EBUSY and -EEXIST, DEADLINE_EXCEEDED for -ETIMEDOUT,
- * otherwise INTERNAL.
+ * UNIMPLEMENTED for -EOPNOTSUPP, RESOURCE_EXHAUSTED for -ENOMEM, -ENOSPC, -EDQUOT and
+ * -EMFILE, FAILED_PRECONDITION for -EBUSY, -EEXIST, -EROFS and -ENOTDIR,
+ * DEADLINE_EXCEEDED for -ETIMEDOUT, otherwise INTERNAL.
  */
 void agent_call_fail_error(struct agent_call *call, const struct error *err);
 

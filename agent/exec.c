@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,9 +219,16 @@ static void child_exited(struct agent_child *child, int status)
 	finish_if_done(e);
 }
 
+/* The kernel's are 16 bits; the largest is nearer to what is larger than 0. */
+static unsigned short to_short(uint32_t n)
+{
+	return n < USHRT_MAX ? (unsigned short)n : USHRT_MAX;
+}
+
 static int set_size(int fd, const Vmctl__Agent__V1__TerminalSize *size)
 {
-	struct winsize ws = {.ws_row = size->rows, .ws_col = size->columns};
+	struct winsize ws = {.ws_row = to_short(size->rows),
+			     .ws_col = to_short(size->columns)};
 
 	return ioctl(fd, TIOCSWINSZ, &ws) < 0 ? -errno : 0;
 }

@@ -447,6 +447,11 @@ static void a_terminal_has_a_size_and_echoes(void **state)
 	client_send(&c, &resize);
 	client_input(&c, "\n", 1);
 	client_until(&c, "44 99");
+	/* More than the kernel has numbers for is not none. */
+	size.rows = 65536;
+	client_send(&c, &resize);
+	client_input(&c, "\n", 1);
+	client_until(&c, "65535 99");
 	client_input(&c, "stop\n", 5);
 	expect_exit(&c, 5, 0);
 	assert_non_null(strstr(c.out, "stop\r\n"));

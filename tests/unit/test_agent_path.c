@@ -89,6 +89,18 @@ static void directories_and_symlinks_are_made(void **state)
 	rpc_close(&rpc);
 }
 
+static void a_path_through_a_file_is_the_callers_mistake(void **state)
+{
+	Vmctl__Agent__V1__StatFileRequest request =
+		VMCTL__AGENT__V1__STAT_FILE_REQUEST__INIT;
+	int fd = dial(*state);
+
+	request.path = message_bytes("etc/hello/x");
+	send_call(fd, 1, SERVICE, "StatFile", &request.base, 0);
+	expect_status(fd, 1, TTRPC_FAILED_PRECONDITION);
+	close(fd);
+}
+
 /* The names that a listing has, in a set: 1 for each that is among `names`. */
 static unsigned int list_directory(struct rpc *rpc, const char *path,
 				   const char *const *names, size_t n)
@@ -348,6 +360,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		test(directories_and_symlinks_are_made),
+		test(a_path_through_a_file_is_the_callers_mistake),
 		test(names_are_bytes),
 		test(a_large_directory_is_listed_whole),
 		test(no_symlink_and_no_dots_lead_out),
