@@ -271,14 +271,6 @@ static int take_files(struct exec *e, struct pipes *pipes)
 	return ret;
 }
 
-/* A process that nobody watches must not stay. */
-static void kill_at_once(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 static int run(struct exec *e, const struct command *command, struct pipes *pipes)
 {
 	int ret;
@@ -289,7 +281,9 @@ static int run(struct exec *e, const struct command *command, struct pipes *pipe
 	e->child.exited = child_exited;
 	ret = agent_child_watch(&e->agent->children, &e->child);
 	if (ret) {
-		kill_at_once(e->child.pid);
+		/* One that nobody watches must not stay. */
+		kill(e->child.pid, SIGKILL);
+		agent_children_leave(&e->agent->children, e->child.pid);
 		return ret;
 	}
 	TAILQ_INSERT_TAIL(&execs, e, link);
