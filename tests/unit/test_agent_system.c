@@ -343,7 +343,7 @@ static void what_is_no_key_or_no_users_file_is_refused(void **state)
 	path_of(f, "elsewhere", target);
 	path_of(f, "home/me/.ssh", path);
 	assert_int_equal(symlink(target, path), 0);
-	keys_call(f, "AddSshKeys", KEY_A, 0, 0, TTRPC_INTERNAL, ".ssh");
+	keys_call(f, "AddSshKeys", KEY_A, 0, 0, TTRPC_FAILED_PRECONDITION, ".ssh");
 	assert_int_equal(unlink(path), 0);
 	keys_call(f, "AddSshKeys", KEY_A, 1, 1, 0, "");
 	path_of(f, "home/me/.ssh/authorized_keys", path);
