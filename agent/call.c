@@ -91,11 +91,15 @@ static bool release(struct agent_call *call)
 
 static void log_outcome(const struct agent_call *call, int status, const char *text)
 {
-	if (call->method->changes)
-		agent_log(status ? AGENT_LOG_WARNING : AGENT_LOG_INFO,
-			  "connection %u: %s/%s: %s%s%s", call->session->number,
-			  call->service->name, call->method->name,
-			  ttrpc_status_name(status), *text ? ": " : "", text);
+	char more[AGENT_OUTCOME_TEXT + 128];
+
+	if (!call->method->changes)
+		return;
+	agent_outcome_text(&call->outcome, more, sizeof(more));
+	agent_log(status || call->outcome.failed ? AGENT_LOG_WARNING : AGENT_LOG_INFO,
+		  "connection %u: %s/%s: %s%s%s%s", call->session->number,
+		  call->service->name, call->method->name, ttrpc_status_name(status),
+		  *text ? ": " : "", text, more);
 }
 
 static void cancel(struct agent_call *call)
@@ -176,6 +180,12 @@ void agent_call_fail_error(struct agent_call *call, const struct error *err)
 	agent_call_fail(call, status_of(err->code), "%s", err->text);
 }
 
+static void note_response(struct agent_call *call, const ProtobufCMessage *message)
+{
+	if (call->method->changes)
+		agent_outcome_response(&call->outcome, message);
+}
+
 void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 {
 	size_t size = protobuf_c_message_get_packed_size(message);
@@ -208,12 +218,14 @@ void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 	response.payload.len = size;
 	agent_session_send(call->session, call->stream_id, &response);
 	free(packed);
+	note_response(call, message);
 	log_outcome(call, TTRPC_OK, "");
 	end(call);
 }
 
 int agent_call_send(struct agent_call *call, const ProtobufCMessage *message)
 {
+	note_response(call, message);
 	return agent_session_send_data(call->session, call->stream_id, 0, message);
 }
 
@@ -304,6 +316,8 @@ static bool run(struct agent_call *call,
 		       method->request->name);
 		return false;
 	}
+	if (method->changes)
+		agent_outcome_request(&call->outcome, message);
 	hold(call);
 	handler(call, message);
 	agent_decode_free(message);

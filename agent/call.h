@@ -21,6 +21,7 @@
 
 #include "error.h"
 #include "loop.h"
+#include "outcome.h"
 #include "ttrpc.h"
 #include "ttrpc.pb-c.h"
 
@@ -52,6 +53,7 @@ struct agent_call {
 	struct agent_timer timer;
 	TAILQ_HEAD(agent_call_messages, agent_call_message) backlog;
 	size_t wants_room; /* room() is to be called when there is so much; 0: no */
+	struct agent_outcome outcome; /* for the log; a handler may set its note */
 	size_t held;	   /* bytes of the session's that the call answers for */
 	bool client_ended; /* the client sends no more messages */
 	bool paused;	   /* the handler takes no messages for now */

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -116,6 +117,15 @@ static void timer_fired(struct agent_timer *timer)
 	kill_softly(e);
 }
 
+static void describe_end(const struct exec *e, char *text, size_t size)
+{
+	bool killed = WIFSIGNALED(e->end_status);
+
+	snprintf(text, size, "%s %d%s", killed ? "killed by signal" : "code",
+		 killed ? WTERMSIG(e->end_status) : WEXITSTATUS(e->end_status),
+		 e->timed_out ? ", its time was up" : "");
+}
+
 static void send_exit(struct exec *e)
 {
 	Vmctl__Agent__V1__ExecExit message = VMCTL__AGENT__V1__EXEC_EXIT__INIT;
@@ -140,6 +150,7 @@ static void finish_if_done(struct exec *e)
 	    exec_output_is_open(&e->errors))
 		return;
 	send_exit(e);
+	describe_end(e, call->outcome.note, sizeof(call->outcome.note));
 	destroy(e);
 	call->work = NULL;
 	agent_call_finish(call);
@@ -202,11 +213,15 @@ static void status_ready(struct agent_source *source, uint32_t events)
 static void child_exited(struct agent_child *child, int status)
 {
 	struct exec *e = agent_container(child, struct exec, child);
+	char text[64];
 
 	e->ended = true;
 	e->end_status = status;
 	agent_loop_disarm(&e->agent->loop, &e->timer);
 	if (!e->call) {
+		describe_end(e, text, sizeof(text));
+		agent_log(AGENT_LOG_INFO, "Exec: a command whose caller has gone: %s",
+			  text);
 		destroy(e);
 		return;
 	}

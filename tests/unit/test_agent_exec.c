@@ -14,7 +14,7 @@ static void output_errors_and_code_come_back(void **state)
 	assert_string_equal(c.out, "out\n");
 	assert_string_equal(c.errors, "err\n");
 	assert_true(c.pid > 0);
-	wait_until(log_has(*state, "Exec: OK"));
+	wait_until(log_has(*state, "Exec: OK (code 3)"));
 }
 
 static void a_signal_is_told_from_a_code(void **state)
@@ -23,6 +23,7 @@ static void a_signal_is_told_from_a_code(void **state)
 
 	client_shell(&c, *state, "kill -USR1 $$");
 	expect_exit(&c, 0, SIGUSR1);
+	wait_until(log_has(*state, "Exec: OK (killed by signal 10)"));
 	assert_false(c.timed_out);
 }
 
@@ -345,6 +346,7 @@ static void who_goes_has_the_command_killed(void **state)
 	client_until(&c, "here");
 	rpc_cancel(&c.stream);
 	wait_until(is_gone(c.pid));
+	wait_until(log_has(*state, "whose caller has gone: killed by signal 15"));
 	rpc_close(&c.rpc);
 }
 

@@ -71,6 +71,7 @@ static void directories_and_symlinks_are_made(void **state)
 	rpc_init(&rpc, dial(*state));
 	assert_int_equal(make_directory(&rpc, "a/b/c", false), RPC_REFUSED);
 	assert_int_equal(make_directory(&rpc, "a/b/c", true), 0);
+	wait_until(log_has(*state, "MakeDirectory: OK (a/b/c)"));
 	assert_int_equal(make_directory(&rpc, "a/b/c", false), 0);
 	assert_int_equal(make_directory(&rpc, "etc/hello", false), RPC_REFUSED);
 	assert_int_equal(make_directory(&rpc, "/", false), RPC_REFUSED);
