@@ -7,10 +7,10 @@
 static void freed(struct agent_timer *timer)
 {
 	struct agent *agent = agent_container(timer, struct agent, budget.freed);
-	struct agent_session *session;
+	struct agent_session *session = TAILQ_FIRST(&agent->sessions);
 
-	TAILQ_FOREACH(session, &agent->sessions, link)
-	agent_session_reconsider(session);
+	for (; session; session = TAILQ_NEXT(session, link))
+		agent_session_reconsider(session);
 }
 
 void agent_budget_init(struct agent *agent)
