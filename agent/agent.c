@@ -11,27 +11,34 @@
 #include "service.h"
 #include "session.h"
 
+/*
+ * No file is no policy at the start only: later it may be one that an editor is about
+ * to replace, and what it refuses must not be allowed meanwhile.
+ */
 static int load_policy(struct agent *agent, struct error *err)
 {
 	const struct agent_options *options = agent->options;
+	bool may_miss = options->policy_may_miss && !agent->policy.n_rules;
 	int ret = options->policy
 			  ? agent_policy_load(&agent->policy, options->policy, err)
 			  : 0;
 
-	if (ret == -ENOENT && options->policy_may_miss) {
-		agent_policy_free(&agent->policy);
-		return 0;
-	}
-	return ret;
+	if (!ret)
+		agent_policy_warn(&agent->policy, options->policy, options->services);
+	return ret == -ENOENT && may_miss ? 0 : ret;
 }
 
 static void reload(struct agent *agent)
 {
 	struct error err;
+	int ret;
 
 	agent_manager_reloading();
-	if (load_policy(agent, &err) < 0)
-		agent_log(AGENT_LOG_ERROR, "%s; the policy stays as it was", err.text);
+	ret = load_policy(agent, &err);
+	if (ret < 0)
+		agent_log(AGENT_LOG_ERROR, "%s; the policy stays as it was%s", err.text,
+			  ret == -ENOENT ? "; an empty file would allow everything"
+					 : "");
 	else
 		agent_log(AGENT_LOG_INFO, "policy read: %zu rules",
 			  agent->policy.n_rules);
@@ -112,6 +119,8 @@ static void stop(struct agent *agent, size_t n_services)
 		agent_loop_remove(&agent->loop, &agent->signals);
 		close(agent->signals.fd);
 	}
+	agent_budget_stop(agent);
+	agent_log_stop();
 	agent_loop_free(&agent->loop);
 }
 
@@ -132,6 +141,8 @@ int agent_run(const struct agent_options *options, struct error *err)
 	ret = agent_loop_init(&agent.loop, err);
 	if (ret < 0)
 		return ret;
+	agent_log_start(&agent.loop);
+	agent_budget_init(&agent);
 	agent_children_init(&agent.children, &agent.loop);
 	agent_jobs_init(&agent.jobs, &agent.loop, &agent.children);
 	agent_listener_init(&agent.listener, &agent, &options->listen);

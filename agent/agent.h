@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "budget.h"
 #include "child.h"
 #include "error.h"
 #include "job.h"
@@ -51,6 +52,7 @@ struct agent {
 	struct agent_figures figures;
 	TAILQ_HEAD(agent_sessions, agent_session) sessions;
 	unsigned int n_sessions;
+	struct agent_budget budget;
 	struct agent_source signals;
 	unsigned int n_tasks;	   /* calls with a process of their own (task.h) */
 	unsigned int n_tasks_left; /* such processes whose calls have ended */

@@ -12,6 +12,8 @@
 #include "service.h"
 
 #define ANSWER_MAX (1u << 20) /* bytes, all of it */
+/* What one that waits for its job takes, but for its request: two pages. */
+#define WORK_COST 8192
 
 /* What the job writes: this, then the packed answer or the words of the error. */
 struct header {
@@ -181,9 +183,18 @@ void agent_answer_cancel(struct agent_call *call)
 static void start(struct agent_call *call, const ProtobufCMessage *request,
 		  agent_answer_fn *make_fn, enum agent_job_kind kind)
 {
-	/* Above malloc's threshold for mmap: pages cost from the first byte on only. */
-	struct work *work = malloc(sizeof(*work) + ANSWER_MAX);
+	size_t len = protobuf_c_message_get_packed_size(request);
+	struct work *work;
 
+	if (!agent_call_may_hold(call, WORK_COST + len)) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"%zu KiB are held for all connections already; try "
+				"again later",
+				call->agent->budget.used >> 10);
+		return;
+	}
+	/* Above malloc's threshold for mmap: pages cost from the first byte on only. */
+	work = malloc(sizeof(*work) + ANSWER_MAX);
 	if (!work) {
 		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "no memory");
 		return;
@@ -198,7 +209,7 @@ static void start(struct agent_call *call, const ProtobufCMessage *request,
 		.agent = call->agent,
 		.make = make_fn,
 		.type = request->descriptor,
-		.request_len = protobuf_c_message_get_packed_size(request),
+		.request_len = len,
 	};
 	work->request = malloc(work->request_len + 1);
 	if (!work->request) {
@@ -207,6 +218,7 @@ static void start(struct agent_call *call, const ProtobufCMessage *request,
 		return;
 	}
 	protobuf_c_message_pack(request, work->request);
+	agent_call_hold(call, WORK_COST + len);
 	call->work = work;
 	agent_job_start(&call->agent->jobs, &work->job);
 }

@@ -29,13 +29,32 @@ static bool client_streams(const struct agent_method *method)
 	return method->kind == AGENT_CLIENT_STREAM || method->kind == AGENT_BIDI_STREAM;
 }
 
-static void backlog_drop_first(struct agent_call *call)
+/* Takes the first out, to be freed. */
+static struct agent_call_message *backlog_take_first(struct agent_call *call)
 {
 	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
 
 	TAILQ_REMOVE(&call->backlog, first, link);
 	call->session->backlog -= sizeof(*first) + first->len;
-	free(first);
+	agent_session_let_go(call->session, sizeof(*first) + first->len);
+	return first;
+}
+
+bool agent_call_may_hold(const struct agent_call *call, size_t bytes)
+{
+	return agent_session_may_hold(call->session, bytes);
+}
+
+void agent_call_hold(struct agent_call *call, size_t bytes)
+{
+	call->held += bytes;
+	agent_session_hold(call->session, bytes);
+}
+
+void agent_call_let_go(struct agent_call *call, size_t bytes)
+{
+	call->held -= bytes;
+	agent_session_let_go(call->session, bytes);
 }
 
 static void end(struct agent_call *call)
@@ -43,7 +62,8 @@ static void end(struct agent_call *call)
 	struct agent_session *session = call->session;
 
 	while (!TAILQ_EMPTY(&call->backlog))
-		backlog_drop_first(call);
+		free(backlog_take_first(call));
+	agent_call_let_go(call, call->held);
 	agent_loop_disarm(&call->agent->loop, &call->timer);
 	TAILQ_REMOVE(&session->calls, call, link);
 	session->n_calls--;
@@ -71,11 +91,15 @@ static bool release(struct agent_call *call)
 
 static void log_outcome(const struct agent_call *call, int status, const char *text)
 {
-	if (call->method->changes)
-		agent_log(status ? AGENT_LOG_WARNING : AGENT_LOG_INFO,
-			  "connection %u: %s/%s: %s%s%s", call->session->number,
-			  call->service->name, call->method->name,
-			  ttrpc_status_name(status), *text ? ": " : "", text);
+	char more[AGENT_OUTCOME_TEXT + 128];
+
+	if (!call->method->changes)
+		return;
+	agent_outcome_text(&call->outcome, more, sizeof(more));
+	agent_log(status || call->outcome.failed ? AGENT_LOG_WARNING : AGENT_LOG_INFO,
+		  "connection %u: %s/%s: %s%s%s%s", call->session->number,
+		  call->service->name, call->method->name, ttrpc_status_name(status),
+		  *text ? ": " : "", text, more);
 }
 
 static void cancel(struct agent_call *call)
@@ -136,10 +160,13 @@ static int status_of(int code)
 		return TTRPC_UNIMPLEMENTED;
 	case ENOMEM:
 	case ENOSPC:
+	case EDQUOT:
 	case EMFILE:
 		return TTRPC_RESOURCE_EXHAUSTED;
 	case EBUSY:
 	case EEXIST:
+	case EROFS:
+	case ENOTDIR:
 		return TTRPC_FAILED_PRECONDITION;
 	case ETIMEDOUT:
 		return TTRPC_DEADLINE_EXCEEDED;
@@ -151,6 +178,12 @@ static int status_of(int code)
 void agent_call_fail_error(struct agent_call *call, const struct error *err)
 {
 	agent_call_fail(call, status_of(err->code), "%s", err->text);
+}
+
+static void note_response(struct agent_call *call, const ProtobufCMessage *message)
+{
+	if (call->method->changes)
+		agent_outcome_response(&call->outcome, message);
 }
 
 void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
@@ -166,6 +199,14 @@ void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 			size);
 		return;
 	}
+	if (size > AGENT_BUDGET_SHARE &&
+	    !agent_budget_fits(call->agent, call->session->queued, size)) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
+				"no room for an answer of %zu bytes: %zu KiB are held "
+				"for all connections already; try again later",
+				size, call->agent->budget.used >> 10);
+		return;
+	}
 	packed = malloc(size + 1); /* + 1: not NULL for an empty message */
 	if (!packed) {
 		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
@@ -177,12 +218,14 @@ void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 	response.payload.len = size;
 	agent_session_send(call->session, call->stream_id, &response);
 	free(packed);
+	note_response(call, message);
 	log_outcome(call, TTRPC_OK, "");
 	end(call);
 }
 
 int agent_call_send(struct agent_call *call, const ProtobufCMessage *message)
 {
+	note_response(call, message);
 	return agent_session_send_data(call->session, call->stream_id, 0, message);
 }
 
@@ -194,17 +237,22 @@ void agent_call_finish(struct agent_call *call)
 	end(call);
 }
 
+bool agent_call_has_room_for(struct agent_call *call, size_t size)
+{
+	if (agent_session_has_room(call->session, size))
+		return true;
+	call->wants_room = size;
+	return false;
+}
+
 bool agent_call_has_room(struct agent_call *call)
 {
-	if (agent_session_has_room(call->session))
-		return true;
-	call->wants_room = true;
-	return false;
+	return agent_call_has_room_for(call, AGENT_CALL_MESSAGE);
 }
 
 void agent_call_give_room(struct agent_call *call)
 {
-	call->wants_room = false;
+	call->wants_room = 0;
 	if (call->method->room) {
 		hold(call);
 		call->method->room(call);
@@ -268,35 +316,12 @@ static bool run(struct agent_call *call,
 		       method->request->name);
 		return false;
 	}
+	if (method->changes)
+		agent_outcome_request(&call->outcome, message);
 	hold(call);
 	handler(call, message);
 	agent_decode_free(message);
 	return release(call);
-}
-
-static void deliver(struct agent_call *call, uint8_t flags, const uint8_t *data,
-		    size_t len)
-{
-	if (!(flags & TTRPC_NO_DATA) && !run(call, call->method->message, data, len))
-		return;
-	if (flags & TTRPC_REMOTE_CLOSED && call->method->end) {
-		hold(call);
-		call->method->end(call);
-		release(call);
-	}
-}
-
-bool agent_call_deliver(struct agent_call *call)
-{
-	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
-
-	if (!first || call->paused)
-		return false;
-	TAILQ_REMOVE(&call->backlog, first, link);
-	call->session->backlog -= sizeof(*first) + first->len;
-	deliver(call, first->flags, first->data, first->len);
-	free(first);
-	return true;
 }
 
 static void keep(struct agent_call *call, uint8_t flags, const uint8_t *data,
@@ -315,6 +340,39 @@ static void keep(struct agent_call *call, uint8_t flags, const uint8_t *data,
 		memcpy(message->data, data, len);
 	TAILQ_INSERT_TAIL(&call->backlog, message, link);
 	call->session->backlog += sizeof(*message) + len;
+	agent_session_hold(call->session, sizeof(*message) + len);
+}
+
+/*
+ * A message may come with the stream's end. A handler that pauses at the message is not
+ * done with it yet: the end waits for its resume.
+ */
+static void deliver(struct agent_call *call, uint8_t flags, const uint8_t *data,
+		    size_t len)
+{
+	if (!(flags & TTRPC_NO_DATA) && !run(call, call->method->message, data, len))
+		return;
+	if (!(flags & TTRPC_REMOTE_CLOSED) || !call->method->end)
+		return;
+	if (call->paused) {
+		keep(call, TTRPC_REMOTE_CLOSED | TTRPC_NO_DATA, NULL, 0);
+		return;
+	}
+	hold(call);
+	call->method->end(call);
+	release(call);
+}
+
+bool agent_call_deliver(struct agent_call *call)
+{
+	struct agent_call_message *first = TAILQ_FIRST(&call->backlog);
+
+	if (!first || call->paused)
+		return false;
+	backlog_take_first(call);
+	deliver(call, first->flags, first->data, first->len);
+	free(first);
+	return true;
 }
 
 static void take(struct agent_call *call, uint8_t flags, const uint8_t *data,

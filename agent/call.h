@@ -21,11 +21,15 @@
 
 #include "error.h"
 #include "loop.h"
+#include "outcome.h"
 #include "ttrpc.h"
 #include "ttrpc.pb-c.h"
 
 /* A unary call without a time-out, or with a longer one, is given up after this. */
 #define AGENT_CALL_LIMIT_MS 300000
+
+/* Bytes of a stream's message that agent_call_has_room() has room for. */
+#define AGENT_CALL_MESSAGE (65u << 10)
 
 struct agent;
 struct agent_call_message;
@@ -48,9 +52,11 @@ struct agent_call {
 	uint32_t stream_id;
 	struct agent_timer timer;
 	TAILQ_HEAD(agent_call_messages, agent_call_message) backlog;
+	size_t wants_room; /* room() is to be called when there is so much; 0: no */
+	struct agent_outcome outcome; /* for the log; a handler may set its note */
+	size_t held;	   /* bytes of the session's that the call answers for */
 	bool client_ended; /* the client sends no more messages */
 	bool paused;	   /* the handler takes no messages for now */
-	bool wants_room;   /* room() is to be called */
 	bool busy;	   /* a handler runs: the memory stays until it returns */
 	bool ended;
 };
@@ -65,9 +71,9 @@ void agent_call_fail(struct agent_call *call, int status, const char *fmt, ...)
 /*
  * Ends a call with the words of err and the status that fits its code: NOT_FOUND for
  * -ENOENT, INVALID_ARGUMENT for -EINVAL, PERMISSION_DENIED for -EACCES and -EPERM,
- * UNIMPLEMENTED for -EOPNOTSUPP, RESOURCE_EXHAUSTED for -ENOMEM, -ENOSPC and -EMFILE,
- * FAILED_PRECONDITION for -EBUSY and -EEXIST, DEADLINE_EXCEEDED for -ETIMEDOUT,
- * otherwise INTERNAL.
+ * UNIMPLEMENTED for -EOPNOTSUPP, RESOURCE_EXHAUSTED for -ENOMEM, -ENOSPC, -EDQUOT and
+ * -EMFILE, FAILED_PRECONDITION for -EBUSY, -EEXIST, -EROFS and -ENOTDIR,
+ * DEADLINE_EXCEEDED for -ETIMEDOUT, otherwise INTERNAL.
  */
 void agent_call_fail_error(struct agent_call *call, const struct error *err);
 
@@ -85,6 +91,18 @@ int agent_call_send(struct agent_call *call, const ProtobufCMessage *message);
  * will be called once as soon as there is.
  */
 bool agent_call_has_room(struct agent_call *call);
+/* The same for messages that have more than AGENT_CALL_MESSAGE bytes. */
+bool agent_call_has_room_for(struct agent_call *call, size_t size);
+
+/*
+ * What a handler keeps of the client's for longer than it runs is counted: whether
+ * there is memory for it, to be asked before large or many things are kept, that it is
+ * kept, and that it is not any more, which the end of the call says of all that is
+ * left.
+ */
+bool agent_call_may_hold(const struct agent_call *call, size_t bytes);
+void agent_call_hold(struct agent_call *call, size_t bytes);
+void agent_call_let_go(struct agent_call *call, size_t bytes);
 
 /* Ends a stream well, after what was sent. */
 void agent_call_finish(struct agent_call *call);

@@ -152,7 +152,7 @@ static void join(struct event_hotplug *hotplug, int group)
 			  nl_geterror(ret));
 }
 
-/* A family of generic netlink has come or gone. */
+/* A family of generic netlink has come or gone, or is there, as a dump says. */
 static void take_control(struct event_hotplug *hotplug, struct nlmsghdr *header)
 {
 	struct nlattr *attrs[CTRL_ATTR_MAX + 1];
@@ -167,7 +167,8 @@ static void take_control(struct event_hotplug *hotplug, struct nlmsghdr *header)
 	if (cmd == CTRL_CMD_DELFAMILY) {
 		publish_module(hotplug, "unloaded");
 	} else if (cmd == CTRL_CMD_NEWFAMILY) {
-		publish_module(hotplug, "loaded");
+		if (!(header->nlmsg_flags & NLM_F_MULTI))
+			publish_module(hotplug, "loaded");
 		group = group_of(attrs[CTRL_ATTR_MCAST_GROUPS]);
 		if (group)
 			join(hotplug, (int)group);
@@ -207,22 +208,35 @@ static void ready(struct agent_source *source, uint32_t happened)
 	}
 }
 
+/*
+ * Joins the module's group if the module is there, by a dump of all families: asked for
+ * one that is not there, the kernel runs modprobe(8) before it answers. What a dump
+ * says is there to be read at once.
+ */
+static void find_module(struct event_hotplug *hotplug)
+{
+	int ret = genl_send_simple(hotplug->sk, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1,
+				   NLM_F_DUMP);
+
+	if (ret >= 0)
+		ret = nl_recvmsgs_default(hotplug->sk);
+	if (ret < 0 && ret != -NLE_AGAIN)
+		agent_log(AGENT_LOG_WARNING,
+			  "whether the upcall module is loaded cannot be told: %s",
+			  nl_geterror(ret));
+}
+
 static int open_socket(struct event_hotplug *hotplug, struct error *err)
 {
-	int group;
-
 	hotplug->sk = netlink_open(NETLINK_GENERIC, err);
 	if (!hotplug->sk)
 		return err->code;
 	/* First, so that a module that is loaded meanwhile is not missed. */
 	nl_socket_add_membership(hotplug->sk, GENL_ID_CTRL);
-	group = genl_ctrl_resolve_grp(hotplug->sk, UPCALL_GENL_NAME,
-				      UPCALL_GENL_EVENTS);
-	if (group >= 0)
-		join(hotplug, group);
 	nl_socket_disable_seq_check(hotplug->sk);
 	nl_socket_modify_cb(hotplug->sk, NL_CB_VALID, NL_CB_CUSTOM, take, hotplug);
 	nl_socket_set_nonblocking(hotplug->sk);
+	find_module(hotplug);
 	hotplug->source.ready = ready;
 	hotplug->source.fd = nl_socket_get_fd(hotplug->sk);
 	return agent_loop_add(&hotplug->events->agent->loop, &hotplug->source, EPOLLIN);

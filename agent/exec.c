@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -128,6 +130,15 @@ static void timer_fired(struct agent_timer *timer)
 	kill_softly(e);
 }
 
+static void describe_end(const struct exec *e, char *text, size_t size)
+{
+	bool killed = WIFSIGNALED(e->end_status);
+
+	snprintf(text, size, "%s %d%s", killed ? "killed by signal" : "code",
+		 killed ? WTERMSIG(e->end_status) : WEXITSTATUS(e->end_status),
+		 e->timed_out ? ", its time was up" : "");
+}
+
 static void send_exit(struct exec *e)
 {
 	Vmctl__Agent__V1__ExecExit message = VMCTL__AGENT__V1__EXEC_EXIT__INIT;
@@ -152,6 +163,7 @@ static void finish_if_done(struct exec *e)
 	    exec_output_is_open(&e->errors))
 		return;
 	send_exit(e);
+	describe_end(e, call->outcome.note, sizeof(call->outcome.note));
 	destroy(e);
 	call->work = NULL;
 	agent_call_finish(call);
@@ -214,11 +226,15 @@ static void status_ready(struct agent_source *source, uint32_t events)
 static void child_exited(struct agent_child *child, int status)
 {
 	struct exec *e = agent_container(child, struct exec, child);
+	char text[64];
 
 	e->ended = true;
 	e->end_status = status;
 	agent_loop_disarm(&e->agent->loop, &e->timer);
 	if (!e->call) {
+		describe_end(e, text, sizeof(text));
+		agent_log(AGENT_LOG_INFO, "Exec: a command whose caller has gone: %s",
+			  text);
 		destroy(e);
 		return;
 	}
@@ -231,9 +247,16 @@ static void child_exited(struct agent_child *child, int status)
 	finish_if_done(e);
 }
 
+/* The kernel's are 16 bits; the largest is nearer to what is larger than 0. */
+static unsigned short to_short(uint32_t n)
+{
+	return n < USHRT_MAX ? (unsigned short)n : USHRT_MAX;
+}
+
 static int set_size(int fd, const Vmctl__Agent__V1__TerminalSize *size)
 {
-	struct winsize ws = {.ws_row = size->rows, .ws_col = size->columns};
+	struct winsize ws = {.ws_row = to_short(size->rows),
+			     .ws_col = to_short(size->columns)};
 
 	return ioctl(fd, TIOCSWINSZ, &ws) < 0 ? -errno : 0;
 }
@@ -276,14 +299,6 @@ static int take_files(struct exec *e, struct pipes *pipes)
 	return ret;
 }
 
-/* A process that nobody watches must not stay. */
-static void kill_at_once(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 static int run(struct exec *e, const struct command *command, struct pipes *pipes)
 {
 	int ret;
@@ -295,7 +310,9 @@ static int run(struct exec *e, const struct command *command, struct pipes *pipe
 	e->child.left = &n_left;
 	ret = agent_child_watch(&e->agent->children, &e->child);
 	if (ret) {
-		kill_at_once(e->child.pid);
+		/* One that nobody watches must not stay. */
+		kill(e->child.pid, SIGKILL);
+		agent_children_leave(&e->agent->children, e->child.pid);
 		return ret;
 	}
 	TAILQ_INSERT_TAIL(&execs, e, link);

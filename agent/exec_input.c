@@ -18,6 +18,7 @@ static void drop(struct exec_input *input)
 	agent_loop_remove(&input->call->agent->loop, &input->source);
 	free(input->data);
 	input->data = NULL;
+	agent_call_let_go(input->call, input->len);
 	agent_call_resume(input->call);
 }
 
@@ -85,6 +86,7 @@ static int keep(struct exec_input *input, const uint8_t *data, size_t len)
 		input->data = NULL;
 		return ret;
 	}
+	agent_call_hold(input->call, len);
 	agent_call_pause(input->call);
 	return 0;
 }

@@ -17,9 +17,22 @@ enum agent_log_level {
 	AGENT_LOG_INFO = 6,
 };
 
-/* Writes one line; control characters in it become '?'. errno is kept. */
+struct agent_loop;
+
+/*
+ * Writes one line; control characters in it become '?'. errno is kept. Does not wait
+ * for whoever reads standard error: a line that there is no room for is held in memory,
+ * as many as fit, and comes later.
+ */
 void agent_log(enum agent_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/*
+ * With a loop, lines that were held are tried again by a timer of its own; without,
+ * with the next line. To be stopped before the loop is freed.
+ */
+void agent_log_start(struct agent_loop *loop);
+void agent_log_stop(void);
 
 /*
  * While held, lines are kept in memory, as many as fit: for when whoever reads them may

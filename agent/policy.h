@@ -17,6 +17,8 @@
 
 #include "error.h"
 
+struct agent_service;
+
 #define AGENT_POLICY_FILE "/etc/vmctl/agent-policy.conf"
 
 struct agent_policy_rule {
@@ -38,6 +40,13 @@ struct agent_policy {
  */
 int agent_policy_load(struct agent_policy *policy, const char *path, struct error *err);
 void agent_policy_free(struct agent_policy *policy);
+
+/*
+ * Logs the rules whose pattern matches no call of the services (service.h), by file and
+ * line: each is likely a slip, and denies nothing.
+ */
+void agent_policy_warn(const struct agent_policy *policy, const char *path,
+		       const struct agent_service *const *services);
 
 /* 0, or the line that refuses the call. */
 unsigned int agent_policy_refuses(const struct agent_policy *policy,

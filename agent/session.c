@@ -27,10 +27,35 @@ struct agent_frame {
 	uint8_t data[];
 };
 
+/* What a frame needs is taken when it begins, so that it can always be ended. */
+static bool is_within_frame(const struct agent_session *session)
+{
+	return session->reader.used || session->reader.drain;
+}
+
 static bool wants_to_read(const struct agent_session *session)
 {
 	return !session->eof && !session->broken && session->queued < AGENT_QUEUE_MAX &&
-	       session->backlog < AGENT_BACKLOG_MAX;
+	       session->backlog < AGENT_BACKLOG_MAX &&
+	       (is_within_frame(session) ||
+		agent_session_may_hold(session, AGENT_BUDGET_SHARE / 2));
+}
+
+bool agent_session_may_hold(const struct agent_session *session, size_t bytes)
+{
+	return agent_budget_fits(session->agent, session->held, bytes);
+}
+
+void agent_session_hold(struct agent_session *session, size_t bytes)
+{
+	session->held += bytes;
+	agent_budget_take(session->agent, bytes);
+}
+
+void agent_session_let_go(struct agent_session *session, size_t bytes)
+{
+	session->held -= bytes;
+	agent_budget_give_back(session->agent, bytes);
 }
 
 static bool is_finished(const struct agent_session *session)
@@ -97,6 +122,7 @@ static int queue(struct agent_session *session, struct ttrpc_header header,
 		frame->sent = 0;
 		TAILQ_INSERT_TAIL(&session->queue, frame, link);
 		session->queued += sizeof(*frame) + frame->len;
+		agent_session_hold(session, sizeof(*frame) + frame->len);
 	}
 	agent_session_wake(session);
 	return ret;
@@ -119,9 +145,16 @@ int agent_session_send_data(struct agent_session *session, uint32_t stream_id,
 	return queue(session, header, message);
 }
 
-bool agent_session_has_room(const struct agent_session *session)
+/* By what it has queued alone: or what its handlers keep could wait for itself. */
+static bool fits_queue(const struct agent_session *session, size_t size)
 {
-	return !session->broken && session->queued < AGENT_STREAM_MAX;
+	return agent_budget_fits(session->agent, session->queued, size);
+}
+
+bool agent_session_has_room(const struct agent_session *session, size_t size)
+{
+	return !session->broken && session->queued < AGENT_STREAM_MAX &&
+	       fits_queue(session, size);
 }
 
 void agent_session_send_status(struct agent_session *session, uint32_t stream_id,
@@ -201,10 +234,25 @@ static void take_frame(struct agent_session *session, const struct ttrpc_header 
 			 "a frame that is neither request nor data");
 }
 
+/* One whose payload is not taken. */
+static void refuse_frame(struct agent_session *session,
+			 const struct ttrpc_header *header, const char *text)
+{
+	struct agent_call *call = find_call(session, header->stream_id);
+
+	if (call) {
+		agent_call_give_up(call, TTRPC_RESOURCE_EXHAUSTED, "%s", text);
+		return;
+	}
+	/* What follows on this stream is not to be complained about again. */
+	if (header->type == TTRPC_REQUEST && header->stream_id % 2)
+		agent_stream_ids_take(&session->ids, header->stream_id);
+	complain(session, header->stream_id, TTRPC_RESOURCE_EXHAUSTED, text);
+}
+
 static void take_oversize(struct agent_session *session,
 			  const struct ttrpc_header *header)
 {
-	struct agent_call *call;
 	char text[80];
 
 	/* ttrpc's PROTOCOL.md reserves the first byte: it is 0 in any frame. */
@@ -218,15 +266,38 @@ static void take_oversize(struct agent_session *session,
 	}
 	snprintf(text, sizeof(text), "a message of %u bytes; the limit is %u",
 		 header->length, TTRPC_PAYLOAD_MAX);
-	call = find_call(session, header->stream_id);
-	if (call) {
-		agent_call_give_up(call, TTRPC_RESOURCE_EXHAUSTED, "%s", text);
-		return;
-	}
-	/* What follows on this stream is not to be complained about again. */
-	if (header->type == TTRPC_REQUEST && header->stream_id % 2)
-		agent_stream_ids_take(&session->ids, header->stream_id);
-	complain(session, header->stream_id, TTRPC_RESOURCE_EXHAUSTED, text);
+	refuse_frame(session, header, text);
+}
+
+/* To be called whenever the reader may have taken or given back memory. */
+static void count_frame(struct agent_session *session)
+{
+	size_t frame = ttrpc_reader_extra(&session->reader);
+
+	if (frame > session->frame)
+		agent_session_hold(session, frame - session->frame);
+	else if (frame < session->frame)
+		agent_session_let_go(session, session->frame - frame);
+	session->frame = frame;
+}
+
+/* Whether there is memory for the frame that begins. */
+static bool admit_frame(struct agent_session *session)
+{
+	struct ttrpc_header header;
+	char text[120];
+
+	if (!ttrpc_reader_grows(&session->reader, &header) ||
+	    header.length <= AGENT_BUDGET_SHARE ||
+	    agent_session_may_hold(session, header.length))
+		return true;
+	snprintf(text, sizeof(text),
+		 "no room for a message of %u bytes: %zu KiB are held for all "
+		 "connections already; try again later",
+		 header.length, session->agent->budget.used >> 10);
+	ttrpc_reader_skip(&session->reader);
+	refuse_frame(session, &header, text);
+	return false;
 }
 
 /* One read, and the frame that it may have completed. False: enough for now. */
@@ -235,9 +306,13 @@ static bool read_some(struct agent_session *session)
 	struct ttrpc_header header;
 	const uint8_t *payload;
 	size_t len;
+	void *space;
 	ssize_t n;
-	void *space = ttrpc_reader_space(&session->reader, &len);
 
+	if (!admit_frame(session))
+		return wants_to_read(session);
+	space = ttrpc_reader_space(&session->reader, &len);
+	count_frame(session);
 	if (!space) {
 		agent_log(AGENT_LOG_ERROR,
 			  "connection %u: no memory for a request; closing it",
@@ -263,6 +338,8 @@ static bool read_some(struct agent_session *session)
 	switch (ttrpc_reader_take(&session->reader, &header, &payload)) {
 	case TTRPC_TAKE_FRAME:
 		take_frame(session, &header, payload);
+		ttrpc_reader_drop(&session->reader);
+		count_frame(session);
 		break;
 	case TTRPC_TAKE_OVERSIZE:
 		take_oversize(session, &header);
@@ -287,6 +364,7 @@ static void forget_sent(struct agent_session *session, size_t sent)
 		sent -= left;
 		TAILQ_REMOVE(&session->queue, frame, link);
 		session->queued -= sizeof(*frame) + frame->len;
+		agent_session_let_go(session, sizeof(*frame) + frame->len);
 		free(frame);
 	}
 }
@@ -363,7 +441,7 @@ static struct agent_call *first_that_wants_room(const struct agent_session *sess
 
 	if (session->broken || session->queued >= AGENT_STREAM_LOW)
 		return NULL;
-	while (call && !call->wants_room)
+	while (call && !(call->wants_room && fits_queue(session, call->wants_room)))
 		call = TAILQ_NEXT(call, link);
 	return call;
 }
@@ -411,6 +489,13 @@ static void turn_fired(struct agent_timer *timer)
 	session->in_turn = true;
 	give_messages(session);
 	end_turn(session);
+}
+
+void agent_session_reconsider(struct agent_session *session)
+{
+	agent_session_wake(session);
+	if (first_that_wants_room(session))
+		agent_session_wake_calls(session);
 }
 
 void agent_session_wake_calls(struct agent_session *session)
@@ -480,5 +565,7 @@ void agent_session_destroy(struct agent_session *session)
 	ttrpc_reader_free(&session->reader);
 	TAILQ_REMOVE(&session->agent->sessions, session, link);
 	session->agent->n_sessions--;
+	/* Also if it held nothing: the others' parts are larger now. */
+	agent_session_let_go(session, session->held);
 	free(session);
 }

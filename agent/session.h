@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection: frames in, frames out. It reads while its peer takes the answers
- * and its handlers the messages, and no faster; so its memory is bounded by a frame
- * of the largest size in, one out and one kept, plus AGENT_QUEUE_MAX and
- * AGENT_BACKLOG_MAX.
+ * and its handlers the messages, and no faster. What it holds, with what its calls keep
+ * until they are done, is counted, and budget.h bounds the sum of all connections.
  */
 #ifndef AGENT_SESSION_H
 #define AGENT_SESSION_H
@@ -47,6 +46,8 @@ struct agent_session {
 	TAILQ_HEAD(agent_call_list, agent_call) calls;
 	unsigned int n_calls;
 	size_t backlog; /* bytes that its calls keep for their handlers */
+	size_t held;	/* all that it has of the agent's budget; queue, backlog too */
+	size_t frame;	/* of that: for a large frame that is being read */
 	struct agent_stream_ids ids;
 	struct agent_log_limit refused; /* log lines on what the policy refuses */
 	struct agent_timer turn;	/* armed for now: backlogs can be delivered */
@@ -80,8 +81,14 @@ void agent_session_send_status(struct agent_session *session, uint32_t stream_id
  */
 int agent_session_send_data(struct agent_session *session, uint32_t stream_id,
 			    uint8_t flags, const ProtobufCMessage *message);
-/* Whether a stream may queue more. */
-bool agent_session_has_room(const struct agent_session *session);
+/* Whether a stream may queue a message of so many bytes more. */
+bool agent_session_has_room(const struct agent_session *session, size_t size);
+/* Whether it may hold so many bytes more; and that it does, for itself or a call. */
+bool agent_session_may_hold(const struct agent_session *session, size_t bytes);
+void agent_session_hold(struct agent_session *session, size_t bytes);
+void agent_session_let_go(struct agent_session *session, size_t bytes);
+/* To be called when others have given memory back. */
+void agent_session_reconsider(struct agent_session *session);
 /* To be called when a call has ended: the session may want to read again. */
 void agent_session_wake(struct agent_session *session);
 /* To be called when a call takes messages again: its backlog is delivered soon. */

@@ -30,7 +30,8 @@ int sysfile_open(const char *root, const char *path, int flags, struct error *er
 int sysfile_read(const char *root, const char *path, char *buf, size_t size,
 		 struct error *err)
 {
-	cleanup_close int fd = sysfile_open(root, path, O_RDONLY, err);
+	/* A FIFO that somebody has put there is not waited for. */
+	cleanup_close int fd = sysfile_open(root, path, O_RDONLY | O_NONBLOCK, err);
 	size_t used = 0;
 	ssize_t n;
 

@@ -290,6 +290,8 @@ static void flush(struct task *task)
 {
 	if (task->out && !try_send(task, task->out, task->out_len))
 		return;
+	if (task->out)
+		agent_call_let_go(task->call, task->out_len);
 	free(task->out);
 	task->out = NULL;
 	if (task->ends)
@@ -402,6 +404,7 @@ void agent_task_message(struct agent_call *call, const ProtobufCMessage *message
 	}
 	memcpy(task->out, packet, len + 1);
 	task->out_len = len + 1;
+	agent_call_hold(call, task->out_len);
 	agent_call_pause(call);
 	watch(task);
 }

@@ -26,7 +26,7 @@ static void generate_on(struct agent_call *call)
 
 	response.data.data = zeros;
 	response.data.len = g->message_bytes;
-	while (g->left && agent_call_has_room(call)) {
+	while (g->left && agent_call_has_room_for(call, g->message_bytes)) {
 		if (response.data.len > g->left)
 			response.data.len = g->left;
 		if (agent_call_send(call, &response.base))

@@ -81,10 +81,7 @@ void *ttrpc_reader_space(struct ttrpc_reader *r, size_t *len)
 	struct ttrpc_header h;
 	size_t want = TTRPC_HEADER_SIZE;
 
-	if (r->taken) {
-		r->taken = false;
-		r->used = 0;
-	}
+	ttrpc_reader_drop(r);
 	if (!r->used && r->capacity != KEEP_SIZE && resize(r, KEEP_SIZE))
 		return NULL;
 	if (r->drain) {
@@ -125,4 +122,37 @@ enum ttrpc_take ttrpc_reader_take(struct ttrpc_reader *r, struct ttrpc_header *h
 	*payload = r->buf + TTRPC_HEADER_SIZE;
 	r->taken = true;
 	return TTRPC_TAKE_FRAME;
+}
+
+bool ttrpc_reader_grows(const struct ttrpc_reader *r, struct ttrpc_header *h)
+{
+	if (r->drain || r->taken || r->used < TTRPC_HEADER_SIZE)
+		return false;
+	ttrpc_header_decode(r->buf, h);
+	return TTRPC_HEADER_SIZE + (size_t)h->length > r->capacity;
+}
+
+void ttrpc_reader_skip(struct ttrpc_reader *r)
+{
+	struct ttrpc_header h;
+
+	ttrpc_header_decode(r->buf, &h);
+	r->drain = TTRPC_HEADER_SIZE + h.length - r->used;
+	r->used = 0;
+}
+
+size_t ttrpc_reader_extra(const struct ttrpc_reader *r)
+{
+	return r->capacity > KEEP_SIZE ? r->capacity - KEEP_SIZE : 0;
+}
+
+void ttrpc_reader_drop(struct ttrpc_reader *r)
+{
+	if (!r->taken)
+		return;
+	r->taken = false;
+	r->used = 0;
+	/* One that cannot be made smaller stays as it is. */
+	if (r->capacity > KEEP_SIZE)
+		resize(r, KEEP_SIZE);
 }

@@ -95,4 +95,15 @@ void ttrpc_reader_advance(struct ttrpc_reader *r, size_t len);
 enum ttrpc_take ttrpc_reader_take(struct ttrpc_reader *r, struct ttrpc_header *h,
 				  const uint8_t **payload);
 
+/*
+ * For who has to mind memory. Whether the next ttrpc_reader_space() makes the buffer
+ * larger, for the frame *h; instead of that the frame can be skipped, as one above the
+ * limit is. And how many bytes a large frame takes now; a frame that was given out can
+ * give them back before the next one, after which its payload is not valid any more.
+ */
+bool ttrpc_reader_grows(const struct ttrpc_reader *r, struct ttrpc_header *h);
+void ttrpc_reader_skip(struct ttrpc_reader *r);
+size_t ttrpc_reader_extra(const struct ttrpc_reader *r);
+void ttrpc_reader_drop(struct ttrpc_reader *r);
+
 #endif

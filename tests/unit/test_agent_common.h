@@ -47,6 +47,7 @@ static const struct agent_service *const *test_services = agent_services;
 /* Room for its policy's path, and what is in it; or none. */
 static char *test_policy;
 static const char *test_policy_text;
+static bool test_policy_may_miss;
 /* Below its directory, what files are beneath; or none. */
 static const char *test_files_root;
 
@@ -168,8 +169,10 @@ static inline int dial(const struct fixture *f)
 
 static inline void agent_child(const struct fixture *f)
 {
-	struct agent_options options = {
-		.root = f->dir, .services = test_services, .policy = test_policy};
+	struct agent_options options = {.root = f->dir,
+					.services = test_services,
+					.policy = test_policy,
+					.policy_may_miss = test_policy_may_miss};
 	char address[100], path[PATH_MAX], files_root[PATH_MAX];
 	struct error err;
 	int fd, ret;

@@ -176,7 +176,7 @@ static const struct agent_service flood_service = {
 
 static int start_with_flood(void **state)
 {
-	static const struct agent_service *served[16];
+	static const struct agent_service *served[32];
 	size_t n = 0;
 
 	while (agent_services[n]) {

@@ -14,7 +14,7 @@ static void output_errors_and_code_come_back(void **state)
 	assert_string_equal(c.out, "out\n");
 	assert_string_equal(c.errors, "err\n");
 	assert_true(c.pid > 0);
-	wait_until(log_has(*state, "Exec: OK"));
+	wait_until(log_has(*state, "Exec: OK (code 3)"));
 }
 
 static void a_signal_is_told_from_a_code(void **state)
@@ -23,6 +23,7 @@ static void a_signal_is_told_from_a_code(void **state)
 
 	client_shell(&c, *state, "kill -USR1 $$");
 	expect_exit(&c, 0, SIGUSR1);
+	wait_until(log_has(*state, "Exec: OK (killed by signal 10)"));
 	assert_false(c.timed_out);
 }
 
@@ -38,6 +39,79 @@ static void input_comes_whole_and_ends(void **state)
 	client_end_input(&c);
 	expect_exit(&c, 0, 0);
 	assert_int_equal(atoi(c.out), 20 * sizeof(bytes));
+}
+
+/* The last of the input, and its end, in one frame. */
+static void input_with_end(struct client *c, const void *data, size_t len)
+{
+	struct ttrpc_header h = {.stream_id = c->stream.id,
+				 .type = TTRPC_DATA,
+				 .flags = TTRPC_REMOTE_CLOSED};
+	ExecRequest request = VMCTL__AGENT__V1__EXEC_REQUEST__INIT;
+	uint8_t *packed = malloc(len + 64);
+
+	assert_non_null(packed);
+	request.message_case = VMCTL__AGENT__V1__EXEC_REQUEST__MESSAGE_INPUT;
+	request.input.data = (uint8_t *)data;
+	request.input.len = len;
+	h.length = vmctl__agent__v1__exec_request__pack(&request, packed);
+	send_frame(c->rpc.fd, h, packed);
+	c->stream.sending = false;
+	free(packed);
+}
+
+/* A command that waits until `go` is there, in the root of the tests. */
+static void shell_that_waits(struct client *c, const struct fixture *f, bool terminal,
+			     const char *before, const char *after)
+{
+	Vmctl__Agent__V1__TerminalSize size = VMCTL__AGENT__V1__TERMINAL_SIZE__INIT;
+	ExecStart start = VMCTL__AGENT__V1__EXEC_START__INIT;
+	ProtobufCBinaryData words[WORDS_MAX];
+	char script[PATH_MAX + 256];
+
+	snprintf(script, sizeof(script),
+		 "%s echo ready; until [ -e %s/go ]; do sleep 0.02; done; %s", before,
+		 f->dir, after);
+	fill_shell(&start, words, script);
+	if (terminal)
+		start.terminal = &size;
+	client_open(c, f);
+	client_start_with(c, &start);
+	client_until(c, "ready");
+}
+
+static void input_that_comes_with_its_end_is_whole(void **state)
+{
+	const size_t len = 500000; /* more than a pipe takes */
+	char *bytes = calloc(1, len);
+	struct fixture *f = *state;
+	struct client c;
+
+	assert_non_null(bytes);
+	shell_that_waits(&c, f, false, "", "wc -c");
+	input_with_end(&c, bytes, len);
+	put_file(f, "go", "");
+	expect_exit(&c, 0, 0);
+	assert_int_equal(atoi(strchr(c.out, '\n')), len);
+	free(bytes);
+}
+
+static void a_terminals_input_that_comes_with_its_end_is_whole(void **state)
+{
+	const size_t len = 200000; /* more than a terminal takes */
+	struct fixture *f = *state;
+	char *bytes = malloc(len), script[64];
+	struct client c;
+
+	assert_non_null(bytes);
+	memset(bytes, 'x', len);
+	snprintf(script, sizeof(script), "head -c %zu | tr -dc x | wc -c", len);
+	shell_that_waits(&c, f, true, "stty raw -echo;", script);
+	input_with_end(&c, bytes, len);
+	put_file(f, "go", "");
+	expect_exit(&c, 0, 0);
+	assert_int_equal(atoi(strchr(c.out, '\n')), len);
+	free(bytes);
 }
 
 static void input_for_one_that_does_not_read_is_dropped(void **state)
@@ -272,6 +346,7 @@ static void who_goes_has_the_command_killed(void **state)
 	client_until(&c, "here");
 	rpc_cancel(&c.stream);
 	wait_until(is_gone(c.pid));
+	wait_until(log_has(*state, "whose caller has gone: killed by signal 15"));
 	rpc_close(&c.rpc);
 }
 
@@ -374,6 +449,11 @@ static void a_terminal_has_a_size_and_echoes(void **state)
 	client_send(&c, &resize);
 	client_input(&c, "\n", 1);
 	client_until(&c, "44 99");
+	/* More than the kernel has numbers for is not none. */
+	size.rows = 65536;
+	client_send(&c, &resize);
+	client_input(&c, "\n", 1);
+	client_until(&c, "65535 99");
 	client_input(&c, "stop\n", 5);
 	expect_exit(&c, 5, 0);
 	assert_non_null(strstr(c.out, "stop\r\n"));
@@ -521,6 +601,8 @@ int main(void)
 		test(output_errors_and_code_come_back),
 		test(a_signal_is_told_from_a_code),
 		test(input_comes_whole_and_ends),
+		test(input_that_comes_with_its_end_is_whole),
+		test(a_terminals_input_that_comes_with_its_end_is_whole),
 		test(input_for_one_that_does_not_read_is_dropped),
 		test(nothing_of_the_agents_is_inherited),
 		test(environment_and_directory_are_as_asked_for),

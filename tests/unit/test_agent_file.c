@@ -169,6 +169,7 @@ static void a_client_that_goes_leaves_nothing(void **state)
 
 	break_off(*state, data, MIB, 2 * MIB, false);
 	wait_until(log_has(*state, "WriteFile: CANCELLED"));
+	assert_true(log_has(*state, " (etc/new)"));
 	wait_until(count_names(*state, ROOT "/etc", "") == 1);
 	wait_until(count_fds(*state) == IDLE_FDS);
 	free(data);

@@ -83,6 +83,7 @@ static void each_cpu_that_is_to_go_offline_has_a_result(void **state)
 	assert_int_equal(r->results[4]->error, ENODEV);
 	free_message(r);
 	expect_file(*state, CPU_DIR "/cpu2/online", "0\n");
+	wait_until(log_has(*state, "OfflineCpus: OK (3 of 5 failed)"));
 	send_offline(fd, 3, NULL, 0);
 	expect_status(fd, 3, TTRPC_INVALID_ARGUMENT);
 	expect_works(fd, 5);

@@ -510,7 +510,7 @@ static void no_copy_leaves_its_directory(void **state)
 	copy_well(fd, 1, "/" COPY_DIR "/out", S_IFLNK | 0777, 6, 0, "../sec");
 	copy_well(fd, 3, "/" COPY_DIR "/out", S_IFLNK | 0777, 3, 0, "../");
 	/* Not by a link to a directory, nor by one to a file, nor by a name. */
-	refuse_copy(fd, 5, "/" COPY_DIR "/out/secret", TTRPC_INTERNAL);
+	refuse_copy(fd, 5, "/" COPY_DIR "/out/secret", TTRPC_FAILED_PRECONDITION);
 	copy_well(fd, 7, "/" COPY_DIR "/file", S_IFLNK | 0777, 9, 0, "../secret");
 	copy_well(fd, 9, "/" COPY_DIR "/file", S_IFREG | 0600, 1, 0, "y");
 	copy_well(fd, 11, "/" COPY_DIR "/.vmctl-part.n", S_IFLNK | 0777, 9, 0,

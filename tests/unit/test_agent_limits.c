@@ -2,9 +2,11 @@
 /* What the agent does when a peer, or the system, gives it a hard time. */
 #include "test_agent_common.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 
 #include "../../agent/session.h"
+#include "vmctl/agent/v1/system.pb-c.h"
 
 static void a_small_message_cannot_take_much_memory(void **state)
 {
@@ -323,6 +325,83 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 	assert_string_equal(text, "precious");
 }
 
+/* The agent anew, with a pipe for its log that takes no more than a page. */
+static int restart_with_a_pipe(struct fixture *f)
+{
+	char path[PATH_MAX];
+	int log;
+
+	kill(f->pid, SIGTERM);
+	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);
+	path_of(f, "log", path);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	log = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	assert_true(log >= 0);
+	assert_true(fcntl(log, F_SETPIPE_SZ, 4096) > 0);
+	fflush(NULL);
+	f->pid = fork();
+	if (!f->pid)
+		agent_child(f);
+	return log;
+}
+
+/* Reads until the log says it. */
+static void read_until(int log, const char *part)
+{
+	char text[8192];
+	size_t used = 0;
+
+	text[0] = '\0';
+	while (!strstr(text, part)) {
+		struct pollfd p = {.fd = log, .events = POLLIN};
+		ssize_t n;
+
+		/* What came before the last KiB is not looked for any more. */
+		if (used > sizeof(text) / 2) {
+			memmove(text, text + used - 1024, 1024);
+			used = 1024;
+		}
+		assert_true(poll(&p, 1, PATIENCE) > 0);
+		n = read(log, text + used, sizeof(text) - 1 - used);
+		assert_true(n > 0);
+		used += n;
+		text[used] = '\0';
+	}
+}
+
+/* Calls that the host may make at will, and each is a line. */
+static void fill_the_log(int fd, uint32_t n)
+{
+	Vmctl__Agent__V1__SetTimeRequest request =
+		VMCTL__AGENT__V1__SET_TIME_REQUEST__INIT;
+	struct answer answer;
+
+	for (uint32_t id = 1; id < 2 * n; id += 2) {
+		send_call(fd, id, SERVICE, "SetTime", &request.base, 0);
+		answer = take_answer(fd);
+		free_answer(&answer);
+	}
+}
+
+static void a_log_that_nobody_reads_delays_nobody(void **state)
+{
+	struct fixture *f = *state;
+	int log = restart_with_a_pipe(f), fd = dial(f);
+
+	fill_the_log(fd, 500);
+	expect_works(fd, 1001);
+	/* What was held comes by itself once somebody reads, and what was lost is said.
+	 */
+	read_until(log, " lines did not fit into memory\n");
+	expect_works(fd, 1003);
+	send_call(fd, 1005, SERVICE, "SetHostname", NULL, 0);
+	expect_status(fd, 1005, TTRPC_INVALID_ARGUMENT);
+	read_until(log, "SetHostname: INVALID_ARGUMENT");
+	close(fd);
+	close(log);
+}
+
 static void the_socket_file_is_the_owners_only(void **state)
 {
 	struct fixture *f = *state;
@@ -347,6 +426,7 @@ int main(void)
 		test(random_bytes_never_end_the_agent),
 		test(a_stale_socket_file_is_replaced_and_a_live_one_is_not),
 		test(a_file_that_is_no_socket_is_left_alone),
+		test(a_log_that_nobody_reads_delays_nobody),
 		test(the_socket_file_is_the_owners_only),
 	};
 

@@ -71,6 +71,7 @@ static void directories_and_symlinks_are_made(void **state)
 	rpc_init(&rpc, dial(*state));
 	assert_int_equal(make_directory(&rpc, "a/b/c", false), RPC_REFUSED);
 	assert_int_equal(make_directory(&rpc, "a/b/c", true), 0);
+	wait_until(log_has(*state, "MakeDirectory: OK (a/b/c)"));
 	assert_int_equal(make_directory(&rpc, "a/b/c", false), 0);
 	assert_int_equal(make_directory(&rpc, "etc/hello", false), RPC_REFUSED);
 	assert_int_equal(make_directory(&rpc, "/", false), RPC_REFUSED);
@@ -113,6 +114,18 @@ static void the_agents_umask_is_not_that_of_what_it_makes(void **state)
 		message_free(r);
 	}
 	rpc_close(&rpc);
+}
+
+static void a_path_through_a_file_is_the_callers_mistake(void **state)
+{
+	Vmctl__Agent__V1__StatFileRequest request =
+		VMCTL__AGENT__V1__STAT_FILE_REQUEST__INIT;
+	int fd = dial(*state);
+
+	request.path = message_bytes("etc/hello/x");
+	send_call(fd, 1, SERVICE, "StatFile", &request.base, 0);
+	expect_status(fd, 1, TTRPC_FAILED_PRECONDITION);
+	close(fd);
 }
 
 /* The names that a listing has, in a set: 1 for each that is among `names`. */
@@ -377,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			the_agents_umask_is_not_that_of_what_it_makes, start_with_umask,
 			stop_agent),
+		test(a_path_through_a_file_is_the_callers_mistake),
 		test(names_are_bytes),
 		test(a_large_directory_is_listed_whole),
 		test(no_symlink_and_no_dots_lead_out),

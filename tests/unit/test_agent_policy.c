@@ -65,6 +65,181 @@ static void a_hangup_reads_the_policy_again(void **state)
 	close(fd);
 }
 
+static void a_policy_that_vanishes_stays(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	assert_int_equal(unlink(test_policy), 0);
+	kill(f->pid, SIGHUP);
+	wait_until(log_has(f, "an empty file would allow everything"));
+	send_call(fd, 1, SERVICE, "OnlineCpus", NULL, 0);
+	expect_message(fd, 1, TTRPC_PERMISSION_DENIED, "/policy line 4");
+	put_file(f, "policy", "");
+	kill(f->pid, SIGHUP);
+	wait_until(log_has(f, "policy read: 0 rules"));
+	/* None is as good as an empty one. */
+	assert_int_equal(unlink(test_policy), 0);
+	kill(f->pid, SIGHUP);
+	expect_works(fd, 3);
+	close(fd);
+}
+
+static int start_with_default(void **state)
+{
+	int ret;
+
+	test_policy_may_miss = true;
+	ret = start(state);
+	test_policy_may_miss = false;
+	return ret;
+}
+
+static void a_pattern_that_matches_no_call_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	put_file(f, "policy",
+		 "deny vmctl.agent.v1.GuestAgent/Exec\n"
+		 "deny vmctl.agent.v1.GuestAgent/exec\n"
+		 "deny grpc.AgentService/CopyFile\n"
+		 "deny */Sut*\n");
+	kill(f->pid, SIGHUP);
+	wait_until(log_has(f, "policy read: 4 rules"));
+	assert_true(log_has(f, "/policy:2: no call of this agent matches "
+			       "vmctl.agent.v1.GuestAgent/exec"));
+	assert_true(log_has(f, "/policy:4: no call"));
+	assert_false(log_has(f, "/policy:1: no call"));
+	assert_false(log_has(f, "/policy:3: no call"));
+}
+
+static void a_policy_that_is_no_file_is_not_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	assert_int_equal(unlink(test_policy), 0);
+	assert_int_equal(mkfifo(test_policy, 0600), 0);
+	kill(f->pid, SIGHUP);
+	wait_until(log_has(f, "/policy is no file; the policy stays as it was"));
+	expect_works(fd, 1);
+	close(fd);
+}
+
+/* Kata's names for what other calls do are denied by name as well. */
+static int start_with_kata(void **state)
+{
+	static char path[PATH_MAX];
+	int ret;
+
+	test_policy = path;
+	test_policy_text = "deny */OnlineCpus\ndeny grpc.AgentService/SetGuest*\n";
+	test_services = agent_services_kata;
+	ret = start_agent(state);
+	test_services = agent_services;
+	return ret;
+}
+
+static void katas_calls_go_by_their_own_names(void **state)
+{
+	int fd = dial(*state);
+
+	send_call(fd, 1, "grpc.AgentService", "SetGuestDateTime", NULL, 0);
+	expect_message(fd, 1, TTRPC_PERMISSION_DENIED, "/policy line 2");
+	send_call(fd, 3, SERVICE, "OnlineCpus", NULL, 0);
+	expect_message(fd, 3, TTRPC_PERMISSION_DENIED, "/policy line 1");
+	send_call(fd, 5, "grpc.AgentService", "GetGuestDetails", NULL, 0);
+	expect_status(fd, 5, TTRPC_OK);
+	close(fd);
+}
+
+/* What changes the guest, and none of its files. */
+static const char *const no_files[] = {
+	"OnlineCpus",
+	"SetTime",
+	"OfflineCpus",
+	"AddEntropy",
+	"ThawFilesystems",
+	"TrimFilesystems",
+	"OnlineMemoryBlocks",
+	"OfflineMemoryBlocks",
+	"SetInterface",
+	"AddRoute",
+	"RemoveRoute",
+	"Shutdown",
+	"Reboot",
+	"Suspend",
+	"OnlineCPUMem",
+	"MemHotplugByProbe",
+	"SetGuestDateTime",
+	"ReseedRandomDev",
+	"UpdateInterface",
+	"UpdateRoutes",
+	"AddARPNeighbors",
+};
+
+static bool changes_files(const struct agent_method *method)
+{
+	if (!method->changes)
+		return false;
+	for (size_t i = 0; i < sizeof(no_files) / sizeof(no_files[0]); i++)
+		if (!strcmp(method->name, no_files[i]))
+			return false;
+	return true;
+}
+
+/* The page's example that follows the words, in a file of its own. */
+static void load_example(struct agent_policy *policy, const char *words)
+{
+	static char text[1 << 17];
+	char path[] = "/tmp/vmctl-policy-test.XXXXXX", *begin, *end;
+	FILE *page = fopen("docs/vmctl-agent.8", "re");
+	int fd = mkstemp(path);
+	struct error err;
+	size_t n;
+
+	assert_non_null(page);
+	assert_true(fd >= 0);
+	n = fread(text, 1, sizeof(text) - 1, page);
+	text[n] = '\0';
+	fclose(page);
+	begin = strstr(text, words);
+	assert_non_null(begin);
+	begin = strstr(begin, "\ndeny ");
+	assert_non_null(begin);
+	end = strstr(begin, ".Ed");
+	assert_non_null(end);
+	assert_int_equal(write(fd, begin, end - begin), end - begin);
+	close(fd);
+	if (agent_policy_load(policy, path, &err) < 0)
+		fail_msg("%s", err.text);
+	unlink(path);
+}
+
+static void the_pages_example_denies_all_that_changes_files(void **state)
+{
+	const struct agent_service *const *s = agent_services_kata;
+	struct agent_policy policy = {0};
+	size_t used = 0;
+
+	(void)state;
+	load_example(&policy, "Keep all that changes files from the host");
+	for (; *s; s++) {
+		for (size_t i = 0; i < (*s)->n_methods; i++) {
+			const struct agent_method *m = &(*s)->methods[i];
+			unsigned int line =
+				agent_policy_refuses(&policy, (*s)->name, m->name);
+
+			if (!line != !changes_files(m))
+				fail_msg("%s/%s is %s", (*s)->name, m->name,
+					 line ? "denied" : "allowed");
+			used += line != 0;
+		}
+	}
+	assert_true(used >= policy.n_rules);
+	agent_policy_free(&policy);
+}
+
 static void a_broken_policy_is_no_start(void **state)
 {
 	struct fixture *f = *state;
@@ -246,6 +421,13 @@ int main(void)
 		test(a_call_that_is_denied_names_file_and_line),
 		test(a_hangup_reads_the_policy_again),
 		test(a_broken_policy_is_no_start),
+		test(a_pattern_that_matches_no_call_is_told),
+		test(a_policy_that_is_no_file_is_not_waited_for),
+		cmocka_unit_test_setup_teardown(a_policy_that_vanishes_stays,
+						start_with_default, stop_agent),
+		cmocka_unit_test_setup_teardown(katas_calls_go_by_their_own_names,
+						start_with_kata, stop_agent),
+		cmocka_unit_test(the_pages_example_denies_all_that_changes_files),
 		cmocka_unit_test(the_first_line_that_matches_decides),
 		cmocka_unit_test(what_is_no_rule_is_refused),
 		cmocka_unit_test_teardown(the_service_manager_hears_of_it_all,

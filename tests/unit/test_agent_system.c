@@ -294,6 +294,25 @@ static void a_host_name_is_set_now_and_for_later(void **state)
 	}
 }
 
+static void a_fifo_for_the_host_name_is_not_waited_for(void **state)
+{
+	Vmctl__Agent__V1__GetHostnameRequest get =
+		VMCTL__AGENT__V1__GET_HOSTNAME_REQUEST__INIT;
+	Vmctl__Agent__V1__GetHostnameResponse *response;
+	char path[PATH_MAX];
+
+	put_file(*state, "proc/sys/kernel/hostname", "name\n");
+	put_file(*state, "etc/passwd", "");
+	path_of(*state, "etc/hostname", path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	response = (void *)call(*state, "GetHostname", &get.base,
+				&vmctl__agent__v1__get_hostname_response__descriptor, 0,
+				"");
+	assert_string_equal(response->name, "name");
+	assert_string_equal(response->persistent, "");
+	protobuf_c_message_free_unpacked(&response->base, NULL);
+}
+
 static void random_bytes_go_to_the_device(void **state)
 {
 	Vmctl__Agent__V1__AddEntropyRequest request =
@@ -427,7 +446,7 @@ static void what_is_no_key_or_no_users_file_is_refused(void **state)
 	path_of(f, "elsewhere", target);
 	path_of(f, "home/me/.ssh", path);
 	assert_int_equal(symlink(target, path), 0);
-	keys_call(f, "AddSshKeys", KEY_A, 0, 0, TTRPC_INTERNAL, ".ssh");
+	keys_call(f, "AddSshKeys", KEY_A, 0, 0, TTRPC_FAILED_PRECONDITION, ".ssh");
 	assert_int_equal(unlink(path), 0);
 	keys_call(f, "AddSshKeys", KEY_A, 1, 1, 0, "");
 	path_of(f, "home/me/.ssh/authorized_keys", path);
@@ -457,6 +476,7 @@ int main(void)
 		test(the_answer_comes_before_the_kernel_does_it),
 		test(time_is_told_and_wrong_times_are_refused),
 		test(a_host_name_is_set_now_and_for_later),
+		test(a_fifo_for_the_host_name_is_not_waited_for),
 		test(random_bytes_go_to_the_device),
 		cmocka_unit_test(a_key_is_found_among_options_and_comments),
 		test(keys_are_added_once_and_removed),
