@@ -176,6 +176,12 @@ static const char *const no_files[] = {
 	"UpdateInterface",
 	"UpdateRoutes",
 	"AddARPNeighbors",
+	"SetIPTables",
+	"AddSwap",
+	"AddSwapPath",
+	"RemoveStaleVirtiofsShareMounts",
+	"MemAgentMemcgSet",
+	"MemAgentCompactSet",
 };
 
 static bool changes_files(const struct agent_method *method)
