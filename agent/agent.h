@@ -53,6 +53,7 @@ struct agent {
 	unsigned int n_sessions;
 	struct agent_source signals;
 	unsigned int n_tasks; /* calls with a process of their own (task.h) */
+	bool frozen;	      /* file systems are, or are being, frozen (freezer.h) */
 };
 
 /*

@@ -15,7 +15,6 @@
 
 /* There is one: a second freeze waits for nobody and is refused. */
 static struct freezer {
-	bool active;
 	bool expired; /* the last one, and nobody has been told */
 	struct agent *agent;
 	pid_t pid;
@@ -25,14 +24,6 @@ static struct freezer {
 	Vmctl__Agent__V1__FreezeFilesystemsResponse *frozen; /* once it is done */
 	deadline_t until;
 } freezer;
-
-bool freezer_refuses(struct agent_call *call)
-{
-	if (freezer.active)
-		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
-				"file systems of the guest are frozen");
-	return freezer.active;
-}
 
 /* The process goes on by itself: without a socket it thaws. */
 static void release(void)
@@ -44,7 +35,7 @@ static void release(void)
 		vmctl__agent__v1__freeze_filesystems_response__free_unpacked(
 			freezer.frozen, NULL);
 	freezer.frozen = NULL;
-	freezer.active = false;
+	freezer.agent->frozen = false;
 }
 
 static void rescue(void)
@@ -200,7 +191,7 @@ void freezer_freeze(struct agent_call *call, const ProtobufCMessage *message)
 		request->timeout_ms ? request->timeout_ms : FREEZER_DEFAULT_MS;
 	int ret;
 
-	if (freezer.active) {
+	if (call->agent->frozen) {
 		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
 				"file systems are frozen already");
 		return;
@@ -216,7 +207,7 @@ void freezer_freeze(struct agent_call *call, const ProtobufCMessage *message)
 				"no process for the freeze: %s", strerror(-ret));
 		return;
 	}
-	freezer.active = true;
+	call->agent->frozen = true;
 	freezer.expired = false;
 	freezer.freezes = call;
 	agent_log_hold();
@@ -233,7 +224,7 @@ void freezer_thaw(struct agent_call *call, const ProtobufCMessage *message)
 		agent_task_start(call, message, filesystem_thaw, AGENT_TASK_UNDOES);
 		return;
 	}
-	if (!freezer.active) {
+	if (!call->agent->frozen) {
 		response.expired = freezer.expired;
 		freezer.expired = false;
 		agent_call_reply(call, &response.base);
@@ -264,7 +255,7 @@ void freezer_status(struct agent_call *call, const ProtobufCMessage *message)
 		if (!freezer.frozen->results[i]->error)
 			names[response.n_mountpoints++] =
 				freezer.frozen->results[i]->mountpoint;
-	response.frozen = freezer.active;
+	response.frozen = call->agent->frozen;
 	response.mountpoints = names;
 	if (freezer.frozen)
 		response.left_ms = (uint64_t)deadline_left_ms(freezer.until);
@@ -284,8 +275,7 @@ void freezer_cancel(struct agent_call *call)
 
 void freezer_stop(struct agent *agent)
 {
-	(void)agent;
-	if (!freezer.active)
+	if (!agent->frozen)
 		return;
 	release();
 	agent_log_release();

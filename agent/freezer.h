@@ -15,12 +15,6 @@
 #define FREEZER_DEFAULT_MS 30000
 #define FREEZER_MAX_MS	   600000
 
-/*
- * Ends a call that would write while something is, or is being, frozen: it would wait
- * in the kernel until the thaw.
- */
-bool freezer_refuses(struct agent_call *call);
-
 /* Of methods. */
 void freezer_freeze(struct agent_call *call, const ProtobufCMessage *request);
 void freezer_thaw(struct agent_call *call, const ProtobufCMessage *request);

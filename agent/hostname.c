@@ -105,6 +105,7 @@ static const struct agent_method methods[] = {
 	{
 		.name = "SetHostname",
 		.changes = true,
+		.writes = true,
 		.request = &vmctl__agent__v1__set_hostname_request__descriptor,
 		.request_max = 1024,
 		.response = &vmctl__agent__v1__set_hostname_response__descriptor,
