@@ -32,7 +32,7 @@ static struct freezer {
 	struct agent_call *thaws;   /* the call that waits for the thaw, or NULL */
 	/* What may be frozen, for if all of those who know it better are killed. */
 	Vmctl__Agent__V1__FreezeFilesystemsResponse *begun;
-	deadline_t until;
+	deadline_t until; /* never after that of its processes, which begin later */
 } freezer;
 
 /* The processes go on by themselves: without a socket they thaw. */
@@ -138,7 +138,6 @@ static void was_frozen(const uint8_t *data, size_t len)
 		return;
 	}
 	freezer.frozen = true;
-	freezer.until = deadline_after_ms((int64_t)freezer.begun->timeout_ms);
 	freezer.freezes = NULL;
 	if (call)
 		agent_call_reply(call, &freezer.begun->base);

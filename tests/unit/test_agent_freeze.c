@@ -5,7 +5,8 @@
  */
 #include "fake_filesystems.h"
 
-#define LONG_MS 600000 /* so long that nothing ends by itself */
+#define LONG_MS	 600000 /* so long that nothing ends by itself */
+#define SHORT_MS 2000	/* yet enough to freeze in */
 
 /* The first one's pid, or 0: none, or the kernel does not list children. */
 static pid_t child_of(pid_t parent)
@@ -93,7 +94,7 @@ static void a_freeze_thaws_itself(void **state)
 	size_t n;
 
 	rpc_init(&rpc, dial(*state));
-	assert_int_equal(freeze(&rpc, *state, "one", 50, &n), 0);
+	assert_int_equal(freeze(&rpc, *state, "one", SHORT_MS, &n), 0);
 	rpc_close(&rpc);
 	wait_until(was_asked("freeze one\nthaw one\n"));
 	rpc_init(&rpc, dial(*state));
@@ -107,7 +108,7 @@ static void a_freeze_thaws_itself(void **state)
 static void one_that_hangs_is_not_waited_for(void **state)
 {
 	const struct fixture *f = *state;
-	int fd = begin_hung_freeze(f, 100);
+	int fd = begin_hung_freeze(f, SHORT_MS);
 
 	expect_status(fd, 1, TTRPC_DEADLINE_EXCEEDED);
 	assert_true(was_asked("freeze t\no\nthaw t\no\n"));
@@ -158,7 +159,7 @@ static void one_that_hangs_and_is_killed_is_thawed(void **state)
 	int fd;
 
 	put_file(f, "one.kills", "");
-	fd = begin_hung_freeze(f, 100);
+	fd = begin_hung_freeze(f, SHORT_MS);
 	expect_status(fd, 1, TTRPC_DEADLINE_EXCEEDED);
 	end_hang(f, "one.freeze-hangs");
 	wait_until(count_asked("thaw one\n") == 1);
@@ -315,25 +316,43 @@ static void any_signal_thaws(void **state)
 static void those_that_are_stopped_are_not_waited_for(void **state)
 {
 	const struct fixture *f = *state;
-	pid_t holder, one;
 	struct rpc rpc;
+	bool expired;
+	pid_t one;
 	size_t n;
 
-	rpc_init(&rpc, dial(f));
-	assert_int_equal(freeze(&rpc, f, "one", 1000, &n), 0);
-	holder = holder_of(f);
-	one = child_of(holder);
+	begin_held_freeze(f, &rpc);
+	one = child_of(holder_of(f));
 	kill(one, SIGSTOP);
-	expect_expired(f, &rpc);
+	assert_int_equal(thaw(&rpc, &n, &expired), 0);
+	assert_false(expired);
+	assert_int_equal(count_asked("thaw "), 2);
 	kill(one, SIGCONT);
 	wait_until(!child_of(f->pid));
 
-	rpc_init(&rpc, dial(f));
-	assert_int_equal(freeze(&rpc, f, "one", 1000, &n), 0);
+	assert_int_equal(freeze(&rpc, f, "one", SHORT_MS, &n), 0);
+	one = child_of(holder_of(f));
+	kill(one, SIGSTOP);
+	wait_until(is_thawed(f, "one"));
+	kill(one, SIGCONT);
+	wait_until(!child_of(f->pid));
+	rpc_close(&rpc);
+}
+
+static void when_all_are_stopped_the_agent_thaws(void **state)
+{
+	const struct fixture *f = *state;
+	struct rpc rpc;
+	bool expired;
+	pid_t holder;
+	size_t n;
+
+	begin_held_freeze(f, &rpc);
 	holder = holder_of(f);
 	kill(-holder, SIGSTOP);
+	assert_int_equal(thaw(&rpc, &n, &expired), RPC_REFUSED);
 	expect_expired(f, &rpc);
-	wait_until(log_has(f, "do not answer"));
+	assert_true(log_has(f, "do not answer"));
 	kill(-holder, SIGCONT);
 	wait_until(!child_of(f->pid));
 }
@@ -498,6 +517,7 @@ int main(void)
 		test(the_death_of_one_process_thaws_all),
 		test(any_signal_thaws),
 		test(those_that_are_stopped_are_not_waited_for),
+		test(when_all_are_stopped_the_agent_thaws),
 		test(the_agents_death_thaws),
 		test(a_watchdogs_signal_to_all_thaws),
 		test(the_agents_end_thaws_what_hangs_no_more),
