@@ -390,10 +390,13 @@ static void a_watchdogs_signal_to_all_thaws(void **state)
 
 	begin_held_freeze(f, &rpc);
 	holder = holder_of(f);
+	/* It is no help. */
+	kill(f->pid, SIGSTOP);
 	kill(-holder, SIGABRT);
-	kill(f->pid, SIGABRT);
-	waitpid(f->pid, NULL, 0);
 	wait_until(is_thawed(f, "one") && is_thawed(f, "t\no"));
+	kill(f->pid, SIGABRT);
+	kill(f->pid, SIGCONT);
+	waitpid(f->pid, NULL, 0);
 	rpc_close(&rpc);
 	forget(state);
 }
