@@ -56,6 +56,7 @@ struct agent {
 	struct agent_source signals;
 	unsigned int n_tasks;	   /* calls with a process of their own (task.h) */
 	unsigned int n_tasks_left; /* such processes whose calls have ended */
+	bool frozen; /* file systems are, or are being, frozen (freezer.h) */
 };
 
 /*

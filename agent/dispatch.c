@@ -116,6 +116,10 @@ static void route(struct agent_session *session, const struct ttrpc_header *head
 	else if (method->kind == AGENT_UNARY && header->flags & TTRPC_REMOTE_OPEN)
 		refuse(session, header->stream_id, TTRPC_INVALID_ARGUMENT,
 		       "%s is a unary call and takes no stream", method->name);
+	else if (method->writes && session->agent->frozen)
+		refuse(session, header->stream_id, TTRPC_FAILED_PRECONDITION,
+		       "%s writes files, and file systems of the guest are frozen",
+		       method->name);
 	else if (envelope->timeout_nano < 0)
 		refuse(session, header->stream_id, TTRPC_DEADLINE_EXCEEDED,
 		       "the time-out had passed when the call was sent");

@@ -4,7 +4,6 @@
 #include "file_entry.h"
 #include "file_read.h"
 #include "file_write.h"
-#include "freezer.h"
 #include "task.h"
 #include "vmctl/agent/v1/file.pb-c.h"
 
@@ -22,16 +21,12 @@ static void list_directory(struct agent_call *call, const ProtobufCMessage *requ
 
 static void make_directory(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!freezer_refuses(call))
-		agent_task_start(call, request, file_entry_make_directory,
-				 AGENT_TASK_UNDOES);
+	agent_task_start(call, request, file_entry_make_directory, AGENT_TASK_UNDOES);
 }
 
 static void make_symlink(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!freezer_refuses(call))
-		agent_task_start(call, request, file_entry_make_symlink,
-				 AGENT_TASK_UNDOES);
+	agent_task_start(call, request, file_entry_make_symlink, AGENT_TASK_UNDOES);
 }
 
 static void read_file(struct agent_call *call, const ProtobufCMessage *request)
@@ -41,8 +36,7 @@ static void read_file(struct agent_call *call, const ProtobufCMessage *request)
 
 static void write_file(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!freezer_refuses(call))
-		agent_task_start(call, request, file_write, AGENT_TASK_UNDOES);
+	agent_task_start(call, request, file_write, AGENT_TASK_UNDOES);
 }
 
 #define MESSAGE(name) &vmctl__agent__v1__##name##__descriptor
@@ -69,6 +63,7 @@ static const struct agent_method methods[] = {
 	{
 		.name = "MakeDirectory",
 		.changes = true,
+		.writes = true,
 		.request = MESSAGE(make_directory_request),
 		.request_max = REQUEST_MAX,
 		.response = MESSAGE(make_directory_response),
@@ -78,6 +73,7 @@ static const struct agent_method methods[] = {
 	{
 		.name = "MakeSymlink",
 		.changes = true,
+		.writes = true,
 		.request = MESSAGE(make_symlink_request),
 		.request_max = REQUEST_MAX,
 		.response = MESSAGE(make_symlink_response),
@@ -98,6 +94,7 @@ static const struct agent_method methods[] = {
 		.name = "WriteFile",
 		.kind = AGENT_BIDI_STREAM,
 		.changes = true,
+		.writes = true,
 		.request = MESSAGE(write_file_request),
 		.request_max = AGENT_TASK_MESSAGE_MAX,
 		.response = MESSAGE(write_file_response),

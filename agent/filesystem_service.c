@@ -16,8 +16,7 @@ static void list_filesystems(struct agent_call *call, const ProtobufCMessage *re
 
 static void trim_filesystems(struct agent_call *call, const ProtobufCMessage *request)
 {
-	if (!freezer_refuses(call))
-		agent_task_start(call, request, filesystem_trim, AGENT_TASK_KILL);
+	agent_task_start(call, request, filesystem_trim, AGENT_TASK_KILL);
 }
 
 static int start(struct agent *agent, struct error *err)
@@ -70,6 +69,7 @@ static const struct agent_method methods[] = {
 		.name = "TrimFilesystems",
 		.kind = AGENT_SERVER_STREAM,
 		.changes = true,
+		.writes = true,
 		.request = MESSAGE(trim_filesystems_request),
 		.request_max = REQUEST_MAX,
 		.response = MESSAGE(filesystem_result),

@@ -2,6 +2,7 @@
 #include "freezer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,130 +14,180 @@
 #include "log.h"
 #include "task.h"
 
+/* Earlier freezes that wait for a disk yet, with the one that is on. */
+#define HOLDERS_MAX 8
+/* What its processes may take to say that they have thawed, or cannot, and more. */
+#define LATE_MS (3 * FREEZE_GRACE_MS)
+
 /* There is one: a second freeze waits for nobody and is refused. */
 static struct freezer {
-	bool active;
-	bool expired; /* the last one, and nobody has been told */
 	struct agent *agent;
-	pid_t pid;
+	bool expired; /* the last one, and nobody has been told */
+	bool frozen;  /* it is whole */
+	bool told;    /* to thaw */
+	struct agent_child holders[HOLDERS_MAX]; /* pid 0: free */
 	struct agent_source source;
+	struct agent_timer late;
 	struct agent_call *freezes; /* the call that waits for the freeze, or NULL */
 	struct agent_call *thaws;   /* the call that waits for the thaw, or NULL */
-	Vmctl__Agent__V1__FreezeFilesystemsResponse *frozen; /* once it is done */
-	deadline_t until;
+	/* What may be frozen, for if all of those who know it better are killed. */
+	Vmctl__Agent__V1__FreezeFilesystemsResponse *begun;
+	deadline_t until; /* never after that of its processes, which begin later */
 } freezer;
 
-bool freezer_refuses(struct agent_call *call)
-{
-	if (freezer.active)
-		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
-				"file systems of the guest are frozen");
-	return freezer.active;
-}
-
-/* The process goes on by itself: without a socket it thaws. */
+/* The processes go on by themselves: without a socket they thaw. */
 static void release(void)
 {
+	agent_loop_disarm(&freezer.agent->loop, &freezer.late);
 	agent_loop_remove(&freezer.agent->loop, &freezer.source);
 	close(freezer.source.fd);
-	agent_children_leave(&freezer.agent->children, freezer.pid);
-	if (freezer.frozen)
+	if (freezer.begun)
 		vmctl__agent__v1__freeze_filesystems_response__free_unpacked(
-			freezer.frozen, NULL);
-	freezer.frozen = NULL;
-	freezer.active = false;
+			freezer.begun, NULL);
+	freezer.begun = NULL;
+	freezer.frozen = false;
+	freezer.agent->frozen = false;
+	agent_log_release();
 }
 
 static void rescue(void)
 {
-	pid_t pid = fork();
+	pid_t pid = freezer.begun ? fork() : -1;
 
 	if (!pid) {
-		freeze_work_rescue(freezer.agent->options->root, freezer.frozen);
+		/* No connection is to wait for what this may wait for. */
+		closefrom(STDERR_FILENO + 1);
+		freeze_work_rescue(freezer.agent->options->root, freezer.begun);
 		_exit(0);
 	}
 	if (pid > 0)
 		agent_children_leave(&freezer.agent->children, pid);
 }
 
-/* Ends the calls that wait. */
-static void fail_calls(int code, const char *text)
+static void tell_to_thaw(void)
 {
-	struct agent_call *calls[] = {freezer.freezes, freezer.thaws};
-	struct error err;
-
-	freezer.freezes = freezer.thaws = NULL;
-	/* UNIMPLEMENTED would be said of the call. */
-	error_set(&err, code == -EOPNOTSUPP ? -EBUSY : code, "%s", text);
-	for (size_t i = 0; i < 2; i++)
-		if (calls[i])
-			agent_call_fail_error(calls[i], &err);
+	freezer.told = true;
+	shutdown(freezer.source.fd, SHUT_WR);
+	agent_loop_arm(&freezer.agent->loop, &freezer.late, deadline_after_ms(LATE_MS));
 }
 
-static void died(void)
+static void fail_call(struct agent_call **call, int code, const char *text)
 {
-	if (freezer.frozen)
-		rescue();
+	struct error err;
+
+	/* UNIMPLEMENTED would be said of the call. */
+	error_set(&err, code == -EOPNOTSUPP ? -EBUSY : code, "%s", text);
+	if (*call)
+		agent_call_fail_error(*call, &err);
+	*call = NULL;
+}
+
+static void reply_thawed(const Vmctl__Agent__V1__ThawFilesystemsResponse *response)
+{
+	if (freezer.thaws)
+		agent_call_reply(freezer.thaws, &response->base);
+	freezer.thaws = NULL;
+}
+
+/* What holds it can do so no longer, or does not answer. */
+static void give_up(const char *what)
+{
+	char text[128];
+
+	rescue();
+	freezer.expired = freezer.frozen;
 	release();
-	agent_log_release();
-	agent_log(AGENT_LOG_ERROR, "the process that held the freeze has died");
-	fail_calls(-EIO,
-		   "the process that held the freeze has died; what it had frozen "
-		   "is thawed");
+	snprintf(text, sizeof(text), "%s; what is frozen is being thawed", what);
+	agent_log(AGENT_LOG_ERROR, "%s", text);
+	fail_call(&freezer.freezes, -EIO, text);
+	fail_call(&freezer.thaws, -EIO, text);
+}
+
+static void is_late(struct agent_timer *timer)
+{
+	(void)timer;
+	if (freezer.told)
+		give_up("the processes that hold the freeze do not answer");
+	else
+		tell_to_thaw();
+}
+
+/* The response is the agent's list from now on; false: no memory, and it shall end. */
+static bool keep(const uint8_t *data, size_t len)
+{
+	Vmctl__Agent__V1__FreezeFilesystemsResponse *response =
+		vmctl__agent__v1__freeze_filesystems_response__unpack(NULL, len, data);
+
+	if (!response) {
+		tell_to_thaw();
+		return false;
+	}
+	if (freezer.begun)
+		vmctl__agent__v1__freeze_filesystems_response__free_unpacked(
+			freezer.begun, NULL);
+	freezer.begun = response;
+	return true;
 }
 
 static void was_frozen(const uint8_t *data, size_t len)
 {
 	struct agent_call *call = freezer.freezes;
 
-	freezer.frozen =
-		vmctl__agent__v1__freeze_filesystems_response__unpack(NULL, len, data);
-	freezer.freezes = NULL;
-	if (!freezer.frozen || !call) {
-		/* It is not told: then it must not last. */
-		shutdown(freezer.source.fd, SHUT_WR);
-		if (call)
-			agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "no memory");
+	if (!keep(data, len)) {
+		fail_call(&freezer.freezes, -ENOMEM, "no memory");
 		return;
 	}
-	freezer.until = deadline_after_ms((int64_t)freezer.frozen->timeout_ms);
-	agent_call_reply(call, &freezer.frozen->base);
+	freezer.frozen = true;
+	freezer.freezes = NULL;
+	if (call)
+		agent_call_reply(call, &freezer.begun->base);
+}
+
+static void log_expired(void)
+{
+	agent_log(AGENT_LOG_WARNING, "file systems were thawed since %s",
+		  deadline_left_ms(freezer.until)
+			  ? "a process that held them was told to end"
+			  : "their time was up");
 }
 
 static void was_thawed(const uint8_t *data, size_t len)
 {
 	Vmctl__Agent__V1__ThawFilesystemsResponse *response =
 		vmctl__agent__v1__thaw_filesystems_response__unpack(NULL, len, data);
-	struct agent_call *call = freezer.thaws;
 
-	freezer.thaws = NULL;
 	release();
-	agent_log_release();
-	if (response && response->expired) {
-		freezer.expired = !call;
-		agent_log(AGENT_LOG_WARNING,
-			  "file systems were thawed since their time was up");
+	if (!response) {
+		fail_call(&freezer.thaws, -ENOMEM, "no memory; all is thawed");
+		return;
 	}
-	if (call && response)
-		agent_call_reply(call, &response->base);
-	else if (call)
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
-				"no memory; all is thawed");
-	if (response)
-		vmctl__agent__v1__thaw_filesystems_response__free_unpacked(response,
-									   NULL);
+	if (response->expired) {
+		freezer.expired = !freezer.thaws;
+		log_expired();
+	}
+	reply_thawed(response);
+	vmctl__agent__v1__thaw_filesystems_response__free_unpacked(response, NULL);
 }
 
-static void was_refused(char *data, size_t len)
+static void has_failed(char *data, size_t len, bool hangs)
 {
+	Vmctl__Agent__V1__ThawFilesystemsResponse thawed =
+		VMCTL__AGENT__V1__THAW_FILESYSTEMS_RESPONSE__INIT;
+	const char *text = "not frozen";
 	int code = -EIO;
 
-	if (len > sizeof(code))
-		memcpy(&code, data, sizeof(code));
 	data[len] = '\0';
+	if (len > sizeof(code)) {
+		memcpy(&code, data, sizeof(code));
+		text = data + sizeof(code);
+	}
 	release();
-	agent_log_release();
-	fail_calls(code, len > sizeof(code) ? data + sizeof(code) : "not frozen");
+	if (hangs) {
+		agent_log(AGENT_LOG_ERROR, "%s", text);
+		fail_call(&freezer.thaws, code, text);
+	}
+	fail_call(&freezer.freezes, code, text);
+	reply_thawed(&thawed);
 }
 
 static void ready(struct agent_source *source, uint32_t events)
@@ -148,13 +199,15 @@ static void ready(struct agent_source *source, uint32_t events)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		died();
+		give_up("the processes that held the freeze have died");
+	else if (packet[0] == FREEZE_BEGINS)
+		keep(packet + 1, n - 1);
 	else if (packet[0] == FREEZE_FROZEN)
 		was_frozen(packet + 1, n - 1);
 	else if (packet[0] == FREEZE_THAWED)
 		was_thawed(packet + 1, n - 1);
 	else
-		was_refused((char *)packet + 1, n - 1);
+		has_failed((char *)packet + 1, n - 1, packet[0] == FREEZE_HANGS);
 }
 
 static void work_and_exit(const struct agent *agent, int fd, int64_t timeout_ms,
@@ -168,28 +221,83 @@ static void work_and_exit(const struct agent *agent, int fd, int64_t timeout_ms,
 	_exit(0);
 }
 
-static int spawn(struct agent *agent, int64_t timeout_ms,
+static void holder_ended(struct agent_child *child, int status)
+{
+	(void)status;
+	/* What it has left unsaid its socket tells, when all of them have ended. */
+	child->pid = 0;
+}
+
+static struct agent_child *find_holder(void)
+{
+	for (size_t i = 0; i < HOLDERS_MAX; i++)
+		if (!freezer.holders[i].pid)
+			return &freezer.holders[i];
+	return NULL;
+}
+
+static int watch(struct agent *agent, struct agent_child *holder)
+{
+	int ret = agent_loop_add(&agent->loop, &freezer.source, EPOLLIN);
+
+	if (ret)
+		return ret;
+	holder->exited = holder_ended;
+	ret = agent_child_watch(&agent->children, holder);
+	if (ret)
+		agent_loop_remove(&agent->loop, &freezer.source);
+	return ret;
+}
+
+static int spawn(struct agent *agent, struct agent_child *holder, int64_t timeout_ms,
 		 const ProtobufCMessage *request)
 {
 	int fds[2], ret;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
-	freezer.agent = agent;
 	freezer.source = (struct agent_source){.fd = fds[0], .ready = ready};
-	freezer.pid = fork();
-	if (!freezer.pid)
+	holder->pid = fork();
+	if (!holder->pid)
 		work_and_exit(agent, fds[1], timeout_ms, request);
-	ret = freezer.pid < 0 ? -errno : 0;
+	ret = holder->pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (!ret) {
-		ret = agent_loop_add(&agent->loop, &freezer.source, EPOLLIN);
+		ret = watch(agent, holder);
 		if (ret)
-			agent_children_leave(&agent->children, freezer.pid);
+			agent_children_leave(&agent->children, holder->pid);
 	}
-	if (ret)
+	if (ret) {
+		holder->pid = 0;
 		close(fds[0]);
+	}
 	return ret;
+}
+
+static void start(struct agent_call *call, int64_t timeout_ms,
+		  const ProtobufCMessage *request)
+{
+	struct agent *agent = call->agent;
+	struct agent_child *holder = find_holder();
+	int ret = holder ? spawn(agent, holder, timeout_ms, request) : 0;
+
+	if (!holder || ret < 0) {
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, "%s%s",
+				holder ? "no process for the freeze: "
+				       : "earlier freezes wait yet for file systems "
+					 "that do not answer",
+				holder ? strerror(-ret) : "");
+		return;
+	}
+	freezer.agent = agent;
+	freezer.expired = freezer.told = false;
+	freezer.freezes = call;
+	freezer.until = deadline_after_ms(timeout_ms);
+	freezer.late.fire = is_late;
+	agent_loop_arm(&agent->loop, &freezer.late,
+		       deadline_after_ms(timeout_ms + LATE_MS));
+	agent->frozen = true;
+	agent_log_hold();
 }
 
 void freezer_freeze(struct agent_call *call, const ProtobufCMessage *message)
@@ -198,28 +306,15 @@ void freezer_freeze(struct agent_call *call, const ProtobufCMessage *message)
 		(const Vmctl__Agent__V1__FreezeFilesystemsRequest *)message;
 	uint64_t timeout_ms =
 		request->timeout_ms ? request->timeout_ms : FREEZER_DEFAULT_MS;
-	int ret;
 
-	if (freezer.active) {
+	if (call->agent->frozen)
 		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
 				"file systems are frozen already");
-		return;
-	}
-	if (timeout_ms > FREEZER_MAX_MS) {
+	else if (timeout_ms > FREEZER_MAX_MS)
 		agent_call_fail(call, TTRPC_INVALID_ARGUMENT,
 				"a freeze lasts at most %d ms", FREEZER_MAX_MS);
-		return;
-	}
-	ret = spawn(call->agent, (int64_t)timeout_ms, message);
-	if (ret < 0) {
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
-				"no process for the freeze: %s", strerror(-ret));
-		return;
-	}
-	freezer.active = true;
-	freezer.expired = false;
-	freezer.freezes = call;
-	agent_log_hold();
+	else
+		start(call, (int64_t)timeout_ms, message);
 }
 
 void freezer_thaw(struct agent_call *call, const ProtobufCMessage *message)
@@ -233,26 +328,25 @@ void freezer_thaw(struct agent_call *call, const ProtobufCMessage *message)
 		agent_task_start(call, message, filesystem_thaw, AGENT_TASK_FREES);
 		return;
 	}
-	if (!freezer.active) {
+	if (!call->agent->frozen) {
 		response.expired = freezer.expired;
 		freezer.expired = false;
 		agent_call_reply(call, &response.base);
 		return;
 	}
-	if (!freezer.frozen || freezer.thaws) {
-		agent_call_fail(call, TTRPC_FAILED_PRECONDITION,
-				"a freeze or a thaw is under way");
+	if (freezer.thaws) {
+		agent_call_fail(call, TTRPC_FAILED_PRECONDITION, "a thaw is under way");
 		return;
 	}
 	freezer.thaws = call;
-	shutdown(freezer.source.fd, SHUT_WR);
+	tell_to_thaw();
 }
 
 void freezer_status(struct agent_call *call, const ProtobufCMessage *message)
 {
 	Vmctl__Agent__V1__GetFreezeStatusResponse response =
 		VMCTL__AGENT__V1__GET_FREEZE_STATUS_RESPONSE__INIT;
-	size_t n = freezer.frozen ? freezer.frozen->n_results : 0;
+	size_t n = freezer.frozen ? freezer.begun->n_results : 0;
 	ProtobufCBinaryData *names = calloc(n + 1, sizeof(*names));
 
 	(void)message;
@@ -261,10 +355,10 @@ void freezer_status(struct agent_call *call, const ProtobufCMessage *message)
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (!freezer.frozen->results[i]->error)
+		if (!freezer.begun->results[i]->error)
 			names[response.n_mountpoints++] =
-				freezer.frozen->results[i]->mountpoint;
-	response.frozen = freezer.active;
+				freezer.begun->results[i]->mountpoint;
+	response.frozen = call->agent->frozen;
 	response.mountpoints = names;
 	if (freezer.frozen)
 		response.left_ms = (uint64_t)deadline_left_ms(freezer.until);
@@ -274,19 +368,21 @@ void freezer_status(struct agent_call *call, const ProtobufCMessage *message)
 
 void freezer_cancel(struct agent_call *call)
 {
-	if (call == freezer.thaws)
+	if (call == freezer.thaws) {
 		freezer.thaws = NULL; /* it is thawed all the same */
-	else if (call == freezer.freezes)
-		freezer.freezes = NULL; /* was_frozen() undoes it */
-	else
+	} else if (call == freezer.freezes) {
+		freezer.freezes = NULL; /* nobody would know of it */
+		tell_to_thaw();
+	} else {
 		agent_task_cancel(call);
+	}
 }
 
 void freezer_stop(struct agent *agent)
 {
-	(void)agent;
-	if (!freezer.active)
-		return;
-	release();
-	agent_log_release();
+	if (agent->frozen)
+		release();
+	for (size_t i = 0; i < HOLDERS_MAX; i++)
+		if (freezer.holders[i].pid)
+			agent_child_leave(&freezer.holders[i]);
 }

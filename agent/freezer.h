@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A freeze of file systems, which a process of its own holds. It thaws when it is told
- * to, when the time is up, when it gets SIGTERM, and when the agent has gone, however
- * that ended: its socket says so. Should that process be killed, the agent thaws.
+ * A freeze of file systems. Processes of its own hold it (freeze_work.h), one for each
+ * file system, so that one that hangs holds up no other. They thaw when they are told
+ * to, when the time is up, at a signal, and when the agent has gone, however that
+ * ended: its socket says so. Should they be killed, or be late, the agent thaws.
  *
- * While a freeze is on, the agent writes no log: what reads it may wait for a frozen
- * disk. The lines come afterwards (log.h).
+ * While a freeze is on, agent->frozen is set: the agent writes no log, since what reads
+ * it may wait for a frozen disk, and the lines come afterwards (log.h); and methods
+ * that write files are refused, since they would wait in the kernel (service.h).
  */
 #ifndef AGENT_FREEZER_H
 #define AGENT_FREEZER_H
@@ -14,12 +16,6 @@
 
 #define FREEZER_DEFAULT_MS 30000
 #define FREEZER_MAX_MS	   600000
-
-/*
- * Ends a call that would write while something is, or is being, frozen: it would wait
- * in the kernel until the thaw.
- */
-bool freezer_refuses(struct agent_call *call);
 
 /* Of methods. */
 void freezer_freeze(struct agent_call *call, const ProtobufCMessage *request);

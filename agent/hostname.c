@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent.h"
+#include "answer.h"
 #include "cleanup.h"
 #include "replace.h"
 #include "sysfile.h"
@@ -51,6 +52,8 @@ static bool is_name(const char *name)
 	return true;
 }
 
+/* In the job: a disk may be slow. */
+
 static int make_persistent(const char *root, const char *name, struct error *err)
 {
 	cleanup_close int dir = sysfile_open(root, "/etc", O_PATH | O_DIRECTORY, NULL);
@@ -62,29 +65,33 @@ static int make_persistent(const char *root, const char *name, struct error *err
 	return replace_file(dir, "hostname", line, strlen(line), 0644, err);
 }
 
-static void set_hostname(struct agent_call *call, const ProtobufCMessage *message)
+static int make_set(struct agent_answer *answer, const struct agent *agent,
+		    const ProtobufCMessage *message, struct error *err)
 {
 	Vmctl__Agent__V1__SetHostnameResponse response =
 		VMCTL__AGENT__V1__SET_HOSTNAME_RESPONSE__INIT;
 	const SetRequest *request = (const SetRequest *)message;
-	const char *root = call->agent->options->root;
-	struct error err;
-	int ret;
+	const char *root = agent->options->root;
+	int ret = sysfile_write(root, KERNEL_FILE, request->name, err);
 
-	if (!is_name(request->name)) {
+	if (ret >= 0 && request->persistent)
+		ret = make_persistent(root, request->name, err);
+	return ret < 0 ? ret : agent_answer_send(answer, &response.base, err);
+}
+
+/* In the agent. */
+
+static void set_hostname(struct agent_call *call, const ProtobufCMessage *message)
+{
+	const SetRequest *request = (const SetRequest *)message;
+
+	if (is_name(request->name))
+		agent_answer_start(call, message, make_set);
+	else
 		agent_call_fail(call, TTRPC_INVALID_ARGUMENT,
 				"'%s' is no host name: up to %d letters, digits, '-' "
 				"and '.', with a letter or digit at each end",
 				request->name, NAME_MAX_LEN);
-		return;
-	}
-	ret = sysfile_write(root, KERNEL_FILE, request->name, &err);
-	if (ret >= 0 && request->persistent)
-		ret = make_persistent(root, request->name, &err);
-	if (ret < 0)
-		agent_call_fail_error(call, &err);
-	else
-		agent_call_reply(call, &response.base);
 }
 
 static const struct agent_method methods[] = {
@@ -98,10 +105,12 @@ static const struct agent_method methods[] = {
 	{
 		.name = "SetHostname",
 		.changes = true,
+		.writes = true,
 		.request = &vmctl__agent__v1__set_hostname_request__descriptor,
 		.request_max = 1024,
 		.response = &vmctl__agent__v1__set_hostname_response__descriptor,
 		.handle = set_hostname,
+		.cancel = agent_answer_cancel,
 	},
 };
 

@@ -109,6 +109,7 @@ static const struct agent_method methods[] = {
 		.request = &grpc__copy_file_request__descriptor,
 		.response = &grpc__empty__descriptor,
 		.changes = true,
+		.writes = true,
 		.handle = copy_file,
 		.cancel = agent_answer_cancel,
 	},

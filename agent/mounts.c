@@ -20,11 +20,17 @@ static const char *const without_device[] = {"9p",   "afs",	 "bcachefs", "ceph",
 					     "cifs", "nfs",	 "nfs4",     "overlay",
 					     "smb3", "virtiofs", "zfs"};
 
+static int real_open(const char *path, int flags)
+{
+	return open(path, flags);
+}
+
 static int real_ioctl(int fd, unsigned long request, void *arg)
 {
 	return ioctl(fd, request, arg);
 }
 
+int (*mounts_open_path)(const char *path, int flags) = real_open;
 int (*mounts_ioctl)(int fd, unsigned long request, void *arg) = real_ioctl;
 
 /* "\040" and the like; the kernel writes so what would end a field or a line. */
@@ -163,7 +169,7 @@ static void read_filesystems(FILE *file, struct mounts *mounts)
 		name[strcspn(name, "\n")] = '\0';
 		for (size_t i = 0; *line == '\t' && i < mounts->n; i++)
 			if (!strcmp(mounts->mount[i].type, name))
-				mounts->mount[i].real = true;
+				mounts->mount[i].device = true;
 	}
 }
 
@@ -172,7 +178,7 @@ static bool has_storage(const struct mount *m)
 	for (size_t i = 0; i < sizeof(without_device) / sizeof(*without_device); i++)
 		if (!strcmp(m->type, without_device[i]))
 			return true;
-	return m->real || !strcmp(m->type, "fuseblk");
+	return m->device || !strcmp(m->type, "fuseblk");
 }
 
 int mounts_read(const char *root, struct mounts *mounts, struct error *err)
@@ -223,8 +229,8 @@ const struct mount *mounts_find(const struct mounts *mounts,
 int mounts_open(const struct mount *mount)
 {
 	cleanup_close int fd =
-		open(mount->mountpoint,
-		     O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+		mounts_open_path(mount->mountpoint, O_RDONLY | O_NONBLOCK | O_NOFOLLOW |
+							    O_NOCTTY | O_CLOEXEC);
 	struct statx st;
 
 	if (fd < 0)

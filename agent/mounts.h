@@ -15,8 +15,9 @@ struct mount {
 	unsigned int major, minor;
 	char *mountpoint, *source, *type; /* any bytes but 0 */
 	bool read_only;
-	bool whole; /* the file system's root is mounted, not a directory of it */
-	bool real;  /* it has storage, here or on another machine */
+	bool whole;  /* the file system's root is mounted, not a directory of it */
+	bool device; /* it is on a block device */
+	bool real;   /* it has storage, here or on another machine */
 };
 
 /* In the order of mounting; each file system once. */
@@ -39,7 +40,8 @@ const struct mount *mounts_find(const struct mounts *mounts,
  */
 int mounts_open(const struct mount *mount);
 
-/* ioctl(2), on file systems; tests put another in its place. */
+/* open(2) and ioctl(2), on file systems; tests put others in their place. */
+extern int (*mounts_open_path)(const char *path, int flags);
 extern int (*mounts_ioctl)(int fd, unsigned long request, void *arg);
 
 #endif

@@ -29,6 +29,11 @@ struct agent_method {
 	const char *name;
 	enum agent_method_kind kind;
 	bool changes; /* the guest: each call is logged, with what became of it */
+	/*
+	 * Files, on whatever disk the host likes: refused while file systems are
+	 * frozen, since it would wait in the kernel until the thaw.
+	 */
+	bool writes;
 	/* What each message is decoded as, and how many bytes it may have (0: 4 MiB).
 	 */
 	const ProtobufCMessageDescriptor *request;

@@ -270,7 +270,7 @@ static void keys(struct agent_call *call, const ProtobufCMessage *request)
 
 #define KEYS_METHOD(text, change_it)                                          \
 	{                                                                     \
-		.name = text, .changes = change_it,                           \
+		.name = text, .changes = change_it, .writes = change_it,      \
 		.request = &vmctl__agent__v1__ssh_keys_request__descriptor,   \
 		.request_max = FILE_MAX,                                      \
 		.response = &vmctl__agent__v1__ssh_keys_response__descriptor, \

@@ -313,6 +313,31 @@ static void a_fifo_for_the_host_name_is_not_waited_for(void **state)
 	protobuf_c_message_free_unpacked(&response->base, NULL);
 }
 
+static void a_name_that_takes_long_to_write_holds_nobody_up(void **state)
+{
+	Vmctl__Agent__V1__SetHostnameRequest set =
+		VMCTL__AGENT__V1__SET_HOSTNAME_REQUEST__INIT;
+	const struct fixture *f = *state;
+	int fd = dial(f), other = dial(f), fifo;
+	char path[PATH_MAX], text[64] = "";
+
+	put_file(f, "proc/sys/kernel/mark", "");
+	path_of(f, "proc/sys/kernel/hostname", path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	set.name = (char *)"new";
+	send_call(fd, 1, SERVICE, "SetHostname", &set.base, 0);
+	/* The frame after it is looked at when its handler has returned. */
+	expect_works(fd, 3);
+	expect_works(other, 1);
+	fifo = open(path, O_RDONLY | O_CLOEXEC);
+	expect_status(fd, 1, TTRPC_OK);
+	assert_int_equal(read(fifo, text, sizeof(text) - 1), 3);
+	assert_string_equal(text, "new");
+	close(fifo);
+	close(fd);
+	close(other);
+}
+
 static void random_bytes_go_to_the_device(void **state)
 {
 	Vmctl__Agent__V1__AddEntropyRequest request =
@@ -477,6 +502,7 @@ int main(void)
 		test(time_is_told_and_wrong_times_are_refused),
 		test(a_host_name_is_set_now_and_for_later),
 		test(a_fifo_for_the_host_name_is_not_waited_for),
+		test(a_name_that_takes_long_to_write_holds_nobody_up),
 		test(random_bytes_go_to_the_device),
 		cmocka_unit_test(a_key_is_found_among_options_and_comments),
 		test(keys_are_added_once_and_removed),
