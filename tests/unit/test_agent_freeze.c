@@ -465,6 +465,13 @@ static void what_may_write_is_known(void **state)
 		"UpdateRoutes",
 		"AddARPNeighbors",
 		"CreateSandbox",
+		"SetIPTables",
+		"AddSwap",
+		"AddSwapPath",
+		"RemoveStaleVirtiofsShareMounts",
+		/* They are refused always. */
+		"MemAgentMemcgSet",
+		"MemAgentCompactSet",
 		/* Programs, which wait for themselves. */
 		"Exec",
 		"Shutdown",
