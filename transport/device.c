@@ -140,7 +140,6 @@ int device_init(struct device *dev, const struct routes *routes, gid_t privilege
 {
 	uint64_t config = htole64(routes->guest_cid);
 
-	memset(dev, 0, sizeof(*dev));
 	dev->rules.guest_cid = routes->guest_cid;
 	dev->rules.siblings = routes->peers != NULL;
 	dev->routes = routes;

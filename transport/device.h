@@ -86,7 +86,10 @@ struct device {
 	struct iovec payload[VRING_PIECES_MAX]; /* of their data */
 };
 
-/* routes stay the caller's. privileged_group may be PEER_NO_GROUP. 0 or -ENOMEM. */
+/*
+ * dev is all zero: most of it is not touched before it is needed. routes stay the
+ * caller's. privileged_group may be PEER_NO_GROUP. 0 or -ENOMEM.
+ */
 int device_init(struct device *dev, const struct routes *routes, gid_t privileged_group,
 		const struct limits *limits, struct loop *loop);
 /* Ends the front-end's connection and all others. */

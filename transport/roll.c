@@ -6,7 +6,7 @@
 bool roll_init(struct roll *roll, struct state *state)
 {
 	*roll = (struct roll){.state = state};
-	for (uint32_t i = 0; state && i < state->conns_max; i++) {
+	for (uint32_t i = 0; state && i < state_conns_used(state); i++) {
 		if (!state->conn[i].used)
 			continue;
 		roll->next = i + 1;
@@ -58,6 +58,8 @@ uint32_t roll_add(struct roll *roll, const struct roll_name *name)
 	at = find_place(roll);
 	if (at == ROLL_NONE)
 		return at;
+	state_use_conn(roll->state, at);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	conn = &roll->state->conn[at];
 	conn->peer_cid = name->peer_cid;
 	conn->host_port = name->host_port;

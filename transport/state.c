@@ -18,7 +18,7 @@ SANDBOX_CALLS("recvmmsg", "sendmmsg", "close", "munmap");
 #define CONNS_AT ((sizeof(struct state_file) + 4095) & ~(size_t)4095)
 
 enum {
-	VERSION = 1, /* of everything in the file */
+	VERSION = 2, /* of everything in the file */
 	PARTS = 24,  /* reads that one request may take: one for each descriptor */
 };
 
@@ -32,6 +32,7 @@ struct state_file {
 	uint64_t magic;
 	uint32_t version, conns_max;
 	uint32_t age, privileged_port;
+	uint32_t conns_used, reserved;
 	/* Written by the kernel. Their pointers mean nothing to the next process. */
 	struct mmsghdr taken[PARTS], sent;
 	struct vring_record vring[STATE_RINGS];
@@ -128,6 +129,19 @@ uint32_t state_age(const struct state *state)
 uint32_t *state_privileged_port(struct state *state)
 {
 	return &state->file->privileged_port;
+}
+
+uint32_t state_conns_used(const struct state *state)
+{
+	uint32_t used = state->file->conns_used;
+
+	return used < state->conns_max ? used : state->conns_max;
+}
+
+void state_use_conn(struct state *state, uint32_t at)
+{
+	if (at >= state->file->conns_used)
+		state->file->conns_used = at + 1;
 }
 
 struct vring_record *state_vring_record(struct state *state, unsigned int ring)

@@ -94,6 +94,14 @@ uint32_t state_age(const struct state *state);
 /* The last host port below 1024 that was given out. */
 uint32_t *state_privileged_port(struct state *state);
 
+/*
+ * How many of the places for connections, from the first on, were ever in use. The
+ * others are not to be read either: what is read of the file takes memory.
+ */
+uint32_t state_conns_used(const struct state *state);
+/* Before that place is used. */
+void state_use_conn(struct state *state, uint32_t at);
+
 /* Where a packed ring notes how far it is. */
 struct vring_record *state_vring_record(struct state *state, unsigned int ring);
 

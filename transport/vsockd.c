@@ -2,6 +2,7 @@
 #include "vsockd.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -258,6 +259,8 @@ static int begin(struct vsockd *d, const struct vsockd_options *options,
 		ret = take_place(d, options, err);
 	if (ret == 0)
 		ret = sandbox_seal(&d->sandbox, err);
+	/* What the filter was made of stays with the allocator else. */
+	malloc_trim(0);
 	return ret;
 }
 

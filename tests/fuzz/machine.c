@@ -2,6 +2,7 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -152,6 +153,7 @@ void machine_start(struct machine *m, const struct limits *limits)
 		.uds = uds,
 		.peers = dir,
 	};
+	memset(&m->device, 0, sizeof(m->device));
 	CHECK(device_init(&m->device, &m->routes, (gid_t)-1, limits, &m->loop) == 0);
 	m->device.front.features =
 		VHOST_USER_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES | FEATURES;
