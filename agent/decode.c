@@ -3,12 +3,12 @@
 
 #include <string.h>
 
-#include "budget.h"
+#include "unpack.h"
 
 ProtobufCMessage *agent_decode(const ProtobufCMessageDescriptor *type,
 			       const uint8_t *data, size_t len)
 {
-	return budget_unpack(type, data, len, AGENT_DECODE_BUDGET(len));
+	return unpack_within(type, data, len, AGENT_DECODE_BUDGET(len));
 }
 
 bool agent_decode_text(const ProtobufCBinaryData *bytes, char *to, size_t size)

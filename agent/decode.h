@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoding of what clients send, with a limit on memory (proto/budget.h). */
+/* Decoding of what clients send, with a limit on memory (proto/unpack.h). */
 #ifndef AGENT_DECODE_H
 #define AGENT_DECODE_H
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "budget.h"
+#include "unpack.h"
 #include "cleanup.h"
 
 /* Of memory for the values of one answer: 60,000 memory blocks take a fifth of it. */
@@ -27,7 +27,7 @@ static uint8_t *pack(const ProtobufCMessage *message, size_t *len)
 static int unpack(const ProtobufCMessageDescriptor *type, const uint8_t *data,
 		  size_t len, ProtobufCMessage **message, struct error *err)
 {
-	*message = budget_unpack(type, data, len, ANSWER_BUDGET);
+	*message = unpack_within(type, data, len, ANSWER_BUDGET);
 	if (!*message)
 		return error_set(err, -EPROTO,
 				 "the answer is no %s, or one of very many values",

@@ -3,8 +3,8 @@
  * Protobuf decoding with a limit on memory. A message of two-byte fields takes
  * about fifty times its size once decoded: 4 MiB of them would take 200 MiB.
  */
-#ifndef PROTO_BUDGET_H
-#define PROTO_BUDGET_H
+#ifndef PROTO_UNPACK_H
+#define PROTO_UNPACK_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
  * `budget` bytes of memory. Nothing in the result points into data; it is freed with
  * protobuf_c_message_free_unpacked(message, NULL).
  */
-ProtobufCMessage *budget_unpack(const ProtobufCMessageDescriptor *type,
+ProtobufCMessage *unpack_within(const ProtobufCMessageDescriptor *type,
 				const uint8_t *data, size_t len, size_t budget);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "budget.h"
+#include "unpack.h"
 
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ static void budget_free(void *data, void *p)
 	free(p);
 }
 
-ProtobufCMessage *budget_unpack(const ProtobufCMessageDescriptor *type,
+ProtobufCMessage *unpack_within(const ProtobufCMessageDescriptor *type,
 				const uint8_t *data, size_t len, size_t budget)
 {
 	ProtobufCAllocator allocator = {
