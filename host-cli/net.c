@@ -172,7 +172,8 @@ static void print_network(const Vmctl__Agent__V1__GetNetworkResponse *n)
 	}
 }
 
-static void show(const struct vm *vm, deadline_t deadline, struct report *r)
+static enum status ask_network(const struct vm *vm, deadline_t deadline,
+			       ProtobufCMessage **m, struct report *r)
 {
 	Vmctl__Agent__V1__GetNetworkRequest request =
 		VMCTL__AGENT__V1__GET_NETWORK_REQUEST__INIT;
@@ -181,9 +182,15 @@ static void show(const struct vm *vm, deadline_t deadline, struct report *r)
 		.request = &request.base,
 		.type = &vmctl__agent__v1__get_network_response__descriptor,
 	};
+
+	return ask_agent(&ask, vm, deadline, m, r);
+}
+
+static void show(const struct vm *vm, deadline_t deadline, struct report *r)
+{
 	ProtobufCMessage *m;
 
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (ask_network(vm, deadline, &m, r) != STATUS_OK)
 		return;
 	ask_report(r, m);
 	if (!r->options->json)
@@ -230,6 +237,26 @@ static void show_vsock(const struct vm *vm, deadline_t deadline, struct report *
 		       format_end(s->peer_cid, s->peer_port, peer));
 	}
 	message_free(m);
+}
+
+/* With --dry-run: fails as the change would, as far as that is known before. */
+static enum status look(const char *interface, const struct vm *vm, deadline_t deadline,
+			struct report *r)
+{
+	const Vmctl__Agent__V1__GetNetworkResponse *n;
+	ProtobufCMessage *m;
+	size_t i = 0;
+
+	if (!r->options->dry_run || !interface ||
+	    ask_network(vm, deadline, &m, r) != STATUS_OK)
+		return r->status;
+	n = (const Vmctl__Agent__V1__GetNetworkResponse *)m;
+	while (i < n->n_interfaces && strcmp(n->interfaces[i]->name, interface))
+		i++;
+	if (i == n->n_interfaces)
+		report_fail(r, STATUS_REFUSED, "there is no interface '%s'", interface);
+	message_free(m);
+	return r->status;
 }
 
 static void send_change(const char *method, const ProtobufCMessage *request,
@@ -322,6 +349,8 @@ static void run(const struct net *net, const struct vm *vm, deadline_t deadline,
 		report_fail(r, STATUS_USAGE, "%s", fault);
 	else if (net->vsock)
 		show_vsock(vm, deadline, r);
+	else if ((route || link) && look(net->interface, vm, deadline, r) != STATUS_OK)
+		return;
 	else if (route)
 		change_route(net, vm, deadline, r);
 	else if (link)

@@ -143,6 +143,14 @@ static void the_network_is_shown(void **state)
 			       "1400", "--dry-run"));
 	assert_int_equal(o.code, 0);
 	expect_words(&o, "steps    SetInterface; nothing was changed\n");
+	o = run(net_main, ARGS("net", front_address, "--interface", "no-such-if",
+			       "--up", "--dry-run"));
+	assert_int_equal(o.code, 9);
+	assert_non_null(strstr(o.err, "there is no interface 'no-such-if'"));
+	o = run(net_main, ARGS("net", front_address, "--interface", "no-such-if",
+			       "--add-route", "default", "--dry-run"));
+	assert_int_equal(o.code, 9);
+	assert_non_null(strstr(o.err, "there is no interface 'no-such-if'"));
 }
 
 /* Each is refused with a word about what it goes with. */
