@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -132,10 +133,14 @@ void command_free(struct command *command)
 
 static void forget_agent(void)
 {
+	/* As the kernel wants it, which is larger with no architecture. */
+	static const unsigned char fresh[64];
 	int fd;
 
+	/* The C library refuses the two real-time signals that it has for itself, and
+	 * whoever started the agent may have had them ignored. */
 	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
+		syscall(SYS_rt_sigaction, i, fresh, NULL, (NSIG - 1) / 8);
 	agent_child_unblock();
 	umask(022);
 	clearenv();

@@ -4,6 +4,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/syscall.h>
 
 static void output_errors_and_code_come_back(void **state)
 {
@@ -124,6 +125,19 @@ static void input_for_one_that_does_not_read_is_dropped(void **state)
 	for (int i = 0; i < 20; i++)
 		client_input(&c, bytes, sizeof(bytes));
 	expect_exit(&c, 0, 0);
+}
+
+/* Ignored signals are inherited, those of the C library's own too. */
+static int start_deaf(void **state)
+{
+	static const struct {
+		void (*handler)(int);
+		unsigned long rest[7];
+	} ignore = {.handler = SIG_IGN};
+
+	syscall(SYS_rt_sigaction, SIGQUIT, &ignore, NULL, 8);
+	syscall(SYS_rt_sigaction, 33, &ignore, NULL, 8);
+	return start_agent(state);
 }
 
 static void nothing_of_the_agents_is_inherited(void **state)
@@ -604,7 +618,8 @@ int main(void)
 		test(input_that_comes_with_its_end_is_whole),
 		test(a_terminals_input_that_comes_with_its_end_is_whole),
 		test(input_for_one_that_does_not_read_is_dropped),
-		test(nothing_of_the_agents_is_inherited),
+		cmocka_unit_test_setup_teardown(nothing_of_the_agents_is_inherited,
+						start_deaf, stop_agent),
 		test(environment_and_directory_are_as_asked_for),
 		test(what_cannot_be_run_is_said),
 		test(wrong_names_of_variables_are_refused),

@@ -37,6 +37,11 @@ blocks() { # blocks BASE MIB
 		[ -d memory\$i ] && echo \$(cat memory\$i/state memory\$i/valid_zones); done"
 }
 
+# Pages that are free in the zone of those that can be moved.
+movable_free() {
+	guest "sed -n '/zone *Movable/,/pages free/s/.*pages free *//p' /proc/zoneinfo" | tr -d '\r'
+}
+
 @test "one DIMM of one block and one of two: online as movable, used, and out again" {
 	before=$(total_mib)
 	make_dimm one 128
@@ -50,10 +55,11 @@ blocks() { # blocks BASE MIB
 	expect 'online Movable
 online Movable
 online Movable' "$(blocks "$first" 384)"
-	# More than the boot's memory has room for.
-	guest 'mkdir -p /tmp/big; mount -t tmpfs -o size=600m tmp /tmp/big
-		head -c 520000000 /dev/zero >/tmp/big/file; rm /tmp/big/file
+	# Pages that can be moved go to the zone of such pages first.
+	free=$(movable_free)
+	guest 'mkdir -p /tmp/big; mount -t tmpfs -o size=64m tmp /tmp/big
 		head -c 24000000 /dev/urandom >/tmp/big/file; md5sum /tmp/big/file >/tmp/sum'
+	[ "$(movable_free)" -lt $((free - 20000000 / 4096)) ]
 	run del "$base" 256 1
 	expect_match '^ret=0 ' "$output"
 	run del "$first" 128 1
