@@ -178,6 +178,7 @@ check-interop:
 # These start the program itself.
 $(addprefix $(O)/tests/unit/test_,survive survive_packed survive_front survive_front_packed store \
 	sandbox service): $(O)/vsockd
+$(O)/tests/unit/test_every_verb: $(O)/vmctl
 
 # The module's validation of messages, unchanged, in user space.
 PARSER := kmod-upcall/request.c kmod-upcall/report.c

@@ -160,6 +160,7 @@ print(out + "%02x" % n)' "$size")
 @test "GetIPTables and SetIPTables go through the guest's programs" {
 	run agent GetIPTables
 	expect_match 'status 13' "$output" # the small guest has none
+	guest 'mkdir -p /sbin'
 	guest 'printf "#!/bin/sh\necho tables\n" >/sbin/iptables-save'
 	guest 'printf "#!/bin/sh\ncat >/tmp/tables\n" >/sbin/iptables-restore'
 	guest 'chmod +x /sbin/iptables-save /sbin/iptables-restore'
