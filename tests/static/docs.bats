@@ -63,7 +63,8 @@ drop_in() { # drop_in LINES [DROP-IN-BEFORE-IT]
 @test "vmctl-agent(8): systemd knows the settings, and the agent the options" {
 	drop_in "$(man_block vmctl-agent.8 '/etc/systemd/system/vmctl-agent.service.d/kata.conf')"
 	drop_in "$(man_block vmctl-agent.8 '--files-root /srv')"
-	drop_in "$(man_block vmctl-agent.8 'RestrictSUIDSGID=no')" packaging/systemd/vmctl-agent-sandbox.conf
+	drop_in "$(man_block vmctl-agent.8 'service.d/kata-sandbox.conf')" packaging/systemd/vmctl-agent-sandbox.conf
+	drop_in "$(man_block vmctl-agent.8 'service.d/files-sandbox.conf')" packaging/systemd/vmctl-agent-sandbox.conf
 	drop_in "$(man_block vmctl-agent.8 'PrivateMounts=no')" packaging/systemd/vmctl-agent-sandbox.conf
 	# What they would not know is found.
 	run drop_in 'PrivateMount=no'
