@@ -164,7 +164,7 @@ static void only_the_directories_of_its_sockets_are_in_sight(void **state)
 	assert_int_equal(sees(g->pid, "/proc"), -ENOENT);
 	assert_int_equal(access("/etc", F_OK), 0);
 	/* Nor can anything be put beside them. */
-	snprintf(path, sizeof(path), "/proc/%d/root/file", (int)g->pid);
+	snprintf(path, sizeof(path), "/proc/%d/root%s", (int)g->pid, "/file");
 	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_int_equal(fd < 0 ? errno : 0, EROFS);
 	finish();

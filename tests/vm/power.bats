@@ -40,7 +40,7 @@ assert abs(time["offset_s"]) < 1 + time["round_trip_s"], time
 	echo "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA test" >"$BATS_TEST_TMPDIR/key"
 	vmctl ssh-keys guest --add "$BATS_TEST_TMPDIR/key"
 	expect "$(cat "$BATS_TEST_TMPDIR/key")" "$(vmctl ssh-keys guest)"
-	expect "700 600" "$(guest 'stat -c %a /root/.ssh /root/.ssh/authorized_keys' | xargs)"
+	expect "700 600" "$(guest 'cd /root && stat -c %a .ssh .ssh/authorized_keys' | xargs)"
 	vmctl ssh-keys guest --remove "$BATS_TEST_TMPDIR/key"
 	expect "" "$(vmctl ssh-keys guest)"
 	vm check guest

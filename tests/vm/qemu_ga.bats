@@ -60,6 +60,6 @@ commands() {
 	expect_match "^Linux version $(kernel_release | sed 's/[.+]/[&]/g')" "$(cat version)"
 	expect "$(cat version)" "$(guest 'cat /tmp/version')"
 	expect root:secret "$(guest 'cat /tmp/passwords')"
-	run guest 'cat /root/.ssh/authorized_keys'
+	run guest 'cd /root && cat .ssh/authorized_keys'
 	expect '' "$output"
 }
