@@ -38,6 +38,7 @@ enum {
 #include "../../transport/vring.h"
 #include "../../transport/vsockd.h"
 #include "hybrid.h"
+#include "proc_file.h"
 
 #define PATIENCE 60000 /* ms; how long a test waits before it calls it a failure */
 
@@ -195,21 +196,6 @@ static inline int accept_port(int listener)
 {
 	wait_fd(listener, POLLIN);
 	return accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-}
-
-static inline unsigned int open_files(pid_t pid)
-{
-	char path[64];
-	unsigned int count = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 /* What is run in place of the daemon's code in this very program, if it is set. */

@@ -10,16 +10,10 @@
 /* The holder's one child; 0 when there is none just now. */
 static inline pid_t worker_of(const struct guest *g)
 {
-	char path[64], text[64] = "";
-	int fd;
+	pid_t worker = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", g->pid, g->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = 0;
-	close(fd);
-	return (pid_t)strtol(text, NULL, 10);
+	assert_true(proc_children(g->pid, &worker, 1) >= 0);
+	return worker;
 }
 
 static inline void kill_worker(const struct guest *g)

@@ -28,6 +28,7 @@
 #include "../../agent/agent.h"
 #include "../../agent/service.h"
 #include "io.h"
+#include "proc_file.h"
 #include "ttrpc.h"
 #include "ttrpc.pb-c.h"
 #include "vmctl/agent/v1/agent.pb-c.h"
@@ -418,35 +419,21 @@ static inline void expect_closed(int fd)
 
 static inline unsigned int count_fds(const struct fixture *f)
 {
-	char path[64];
-	unsigned int n = 0;
-	DIR *dir;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", f->pid);
-	dir = opendir(path);
-	assert_non_null(dir);
-	for (struct dirent *entry; (entry = readdir(dir));)
-		n += entry->d_name[0] != '.';
-	closedir(dir);
-	return n;
+	return proc_count_files(f->pid);
 }
 
-/* A line of /proc/PID/status, in KiB. */
+static inline unsigned int count_children(const struct fixture *f)
+{
+	int n = proc_children(f->pid, NULL, 0);
+
+	assert_true(n >= 0);
+	return (unsigned int)n;
+}
+
+/* A line of /proc/PID/status, "\nName:", in KiB. */
 static inline unsigned long status_kib(const struct fixture *f, const char *name)
 {
-	char path[64], text[8192], *line;
-	FILE *file;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	n = fread(text, 1, sizeof(text) - 1, file);
-	text[n] = '\0';
-	fclose(file);
-	line = strstr(text, name);
-	assert_non_null(line);
-	return strtoul(line + strlen(name) + 1, NULL, 10);
+	return proc_number(f->pid, "status", name);
 }
 
 #endif

@@ -11,17 +11,9 @@
 /* The first one's pid, or 0: none, or the kernel does not list children. */
 static pid_t child_of(pid_t parent)
 {
-	char path[64];
-	int pid = 0;
-	FILE *file;
+	pid_t pid = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", parent, parent);
-	file = fopen(path, "r");
-	if (!file)
-		return 0;
-	if (fscanf(file, "%d", &pid) != 1)
-		pid = 0;
-	fclose(file);
+	proc_children(parent, &pid, 1);
 	return pid;
 }
 

@@ -44,35 +44,15 @@ static int stop(void **state)
 	return stop_agent(state);
 }
 
-static unsigned int count_children(const struct fixture *f)
-{
-	char path[64];
-	unsigned int n = 0;
-	FILE *file;
-	int pid;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	while (fscanf(file, "%d", &pid) == 1)
-		n++;
-	fclose(file);
-	return n;
-}
-
 /* SIGSTOP or SIGCONT to each of the agent's processes. */
 static void signal_children(const struct fixture *f, int number)
 {
-	char path[64];
-	FILE *file;
-	int pid;
+	pid_t list[256];
+	int n = proc_children(f->pid, list, 256);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	while (fscanf(file, "%d", &pid) == 1)
-		kill(pid, number);
-	fclose(file);
+	assert_in_range(n, 0, 256);
+	while (n--)
+		kill(list[n], number);
 }
 
 static void send_offline(int fd, uint32_t id, uint32_t block, int64_t timeout_nano)

@@ -80,22 +80,6 @@ static int let_go(const struct fixture *f)
 	return fd;
 }
 
-static unsigned int count_children(const struct fixture *f)
-{
-	char path[64], text[4096], *p;
-	unsigned int n = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	fclose(file);
-	for (p = text; (p = strchr(p, ' ')); p++)
-		n++;
-	return n;
-}
-
 static void an_empty_list_means_every_offline_cpu(void **state)
 {
 	int fd = dial(*state);
@@ -371,19 +355,14 @@ static void data_to_a_call_under_way_ends_it_with_one_answer(void **state)
 static void a_child_that_is_killed_is_an_error_and_no_more(void **state)
 {
 	struct fixture *f = *state;
-	char path[64], text[64] = "";
 	int fd = dial(f);
-	FILE *file;
+	pid_t child;
 
 	make_slow(f);
 	send_online(fd, 1, NULL, 0, 0);
 	wait_until(count_children(f) == 1);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	assert_non_null(fgets(text, sizeof(text), file));
-	fclose(file);
-	assert_int_equal(kill(atoi(text), SIGKILL), 0);
+	assert_int_equal(proc_children(f->pid, &child, 1), 1);
+	assert_int_equal(kill(child, SIGKILL), 0);
 	expect_status(fd, 1, TTRPC_INTERNAL);
 	expect_works(fd, 3);
 	close(fd);
@@ -392,20 +371,13 @@ static void a_child_that_is_killed_is_an_error_and_no_more(void **state)
 static void the_child_of_a_killed_agent_ends_too(void **state)
 {
 	struct fixture *f = *state;
-	char path[64], text[64] = "";
 	int fd = dial(f), status;
-	FILE *file;
 	pid_t child;
 
 	make_slow(f);
 	send_online(fd, 1, NULL, 0, 0);
 	wait_until(count_children(f) == 1);
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f->pid, f->pid);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	assert_non_null(fgets(text, sizeof(text), file));
-	fclose(file);
-	child = atoi(text);
+	assert_int_equal(proc_children(f->pid, &child, 1), 1);
 	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	kill(f->pid, SIGKILL);
 	assert_int_equal(waitpid(f->pid, NULL, 0), f->pid);

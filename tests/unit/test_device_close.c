@@ -159,7 +159,7 @@ static void what_a_socket_holds_is_waited_for(void **state)
 	for (int way = 0; way < 2; way++) {
 		struct flow f = flow_of(5000, 0);
 		int fd = join_in(g, 5000, &f.host_port);
-		unsigned int files = open_files(g->pid);
+		unsigned int files = proc_count_files(g->pid);
 		struct packet last = guest_packet(way ? PACKET_SHUTDOWN : PACKET_RST,
 						  5000, f.host_port, 0);
 
@@ -181,7 +181,7 @@ static void what_a_socket_holds_is_waited_for(void **state)
 			host_read_some(fd, &f);
 		host_expect_eof(fd);
 		wait_until(control_stat(g, "connections") == 0);
-		wait_until(open_files(g->pid) < files);
+		wait_until(proc_count_files(g->pid) < files);
 		close(fd);
 	}
 }

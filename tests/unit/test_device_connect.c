@@ -360,7 +360,7 @@ static void without_a_guest_a_host_program_is_closed_at_once(void **state)
 static void a_thousand_connections_leave_no_descriptor_behind(void **state)
 {
 	struct guest *g = *state;
-	unsigned int before = open_files(g->pid);
+	unsigned int before = proc_count_files(g->pid);
 
 	for (unsigned int i = 0; i < 1000; i++) {
 		uint32_t port;
@@ -379,7 +379,7 @@ static void a_thousand_connections_leave_no_descriptor_behind(void **state)
 		}
 	}
 	guest_expect_nothing(g);
-	wait_until(open_files(g->pid) == before);
+	wait_until(proc_count_files(g->pid) == before);
 }
 
 int main(void)

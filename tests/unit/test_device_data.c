@@ -415,7 +415,7 @@ static void what_stops_a_read_does_not_stop_the_bytes(void **state)
 	int fd = join_in(g, 5000, &port);
 	size_t got = 0, expected = 0;
 
-	before = open_files(g->pid);
+	before = proc_count_files(g->pid);
 	for (int i = 0; i < 20; i++) {
 		send_with(fd, "a", 0, -1);
 		send_with(fd, "b", 0, fd);
@@ -436,7 +436,7 @@ static void what_stops_a_read_does_not_stop_the_bytes(void **state)
 	}
 	assert_null(strpbrk(text, "x"));
 	assert_memory_equal(text, "abc", 3);
-	assert_int_equal(open_files(g->pid), before);
+	assert_int_equal(proc_count_files(g->pid), before);
 	close(fd);
 }
 

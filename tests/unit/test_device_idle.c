@@ -30,21 +30,7 @@ static bool start_over(pid_t pid)
 /* A line of all its memory's in /proc, in bytes. */
 static size_t memory_of(pid_t pid, const char *name)
 {
-	static char text[4096];
-	char path[64], *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	assert_true(n > 0);
-	text[n] = 0;
-	at = strstr(text, name);
-	assert_non_null(at);
-	return strtoull(at + strlen(name), NULL, 10) * 1024;
+	return proc_number(pid, "smaps_rollup", name) * 1024;
 }
 
 /* Moves bytes both ways. Returns what memory the daemon touched meanwhile. */

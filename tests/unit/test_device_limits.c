@@ -12,13 +12,9 @@
 /* The state in /proc, behind the name. */
 static bool is_asleep(pid_t pid)
 {
-	char path[64], text[512] = "", *name_end;
-	int fd;
+	char text[512], *name_end;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	close(fd);
+	assert_true(proc_read(pid, "stat", text, sizeof(text)) > 0);
 	name_end = strrchr(text, ')');
 	return name_end && name_end[2] == 'S';
 }
@@ -27,15 +23,11 @@ static bool is_asleep(pid_t pid)
 static bool waits_for_ever(pid_t pid)
 {
 	unsigned long long fd, events, max, timeout;
-	char path[64], text[512] = "";
+	char text[512];
 	long call = -1;
-	int in;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
-	in = open(path, O_RDONLY);
-	if (in < 0 || read(in, text, sizeof(text) - 1) < 0)
+	if (proc_read(pid, "syscall", text, sizeof(text)) < 0)
 		skip(); /* somebody else's, or a kernel that does not tell */
-	close(in);
 	if (sscanf(text, "%ld %llx %llx %llx %llx", &call, &fd, &events, &max,
 		   &timeout) < 5)
 		return false;

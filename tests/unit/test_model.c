@@ -591,7 +591,7 @@ static void check_daemon(struct model *m)
 	assert_int_equal(control_stat(g, "bytes to_guest"), m->received);
 	bytes_in = control_stat(g, "bytes from_guest");
 	assert_true(bytes_in <= m->sent);
-	wait_until(open_files(g->pid) == m->files);
+	wait_until(proc_count_files(g->pid) == m->files);
 }
 
 static void begin(struct model *m, unsigned int seed)
@@ -608,7 +608,7 @@ static void begin(struct model *m, unsigned int seed)
 	m->next_port = FIRST_PORT;
 	m->listener[0] = listen_port(g, STREAM_PORT);
 	m->listener[1] = listen_type(g, SEQPACKET_PORT, SOCK_SEQPACKET);
-	m->files = open_files(g->pid);
+	m->files = proc_count_files(g->pid);
 }
 
 static void bytes_arrive_whatever_the_two_sides_do(void **state)

@@ -21,19 +21,28 @@ static void send_frame(int fd, struct ttrpc_header h, const uint8_t *bytes)
 	fake_send(fd, bytes, h.length);
 }
 
-static void answer(int fd, uint32_t stream, const ProtobufCMessage *message)
+/* bytes: room for the response, which is a little longer than the payload. */
+static void answer_payload(int fd, uint32_t stream, uint8_t *payload, size_t len,
+			   uint8_t *bytes)
 {
 	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
-	uint8_t payload[512], bytes[600];
 
 	response.payload.data = payload;
-	response.payload.len = protobuf_c_message_pack(message, payload);
+	response.payload.len = len;
 	send_frame(fd,
 		   (struct ttrpc_header){
 			   .length = (uint32_t)ttrpc__response__pack(&response, bytes),
 			   .stream_id = stream,
 			   .type = TTRPC_RESPONSE},
 		   bytes);
+}
+
+static void answer(int fd, uint32_t stream, const ProtobufCMessage *message)
+{
+	uint8_t payload[512], bytes[600];
+
+	answer_payload(fd, stream, payload, protobuf_c_message_pack(message, payload),
+		       bytes);
 }
 
 static void say(int fd, uint32_t stream, const ProtobufCMessage *message, bool last)
@@ -98,7 +107,6 @@ static bool very_many_blocks(struct fake_vm *vm, int fd, uint32_t stream,
 		BLOCKS = (4 << 20) / 2 - 32,
 	};
 	static uint8_t payload[2 * BLOCKS], bytes[sizeof(payload) + 32];
-	Ttrpc__Response response = TTRPC__RESPONSE__INIT;
 
 	(void)vm;
 	(void)request;
@@ -106,14 +114,7 @@ static bool very_many_blocks(struct fake_vm *vm, int fd, uint32_t stream,
 	/* Field 2, an empty message. */
 	for (size_t i = 0; i < sizeof(payload); i += 2)
 		payload[i] = 2 << 3 | 2;
-	response.payload.data = payload;
-	response.payload.len = sizeof(payload);
-	send_frame(fd,
-		   (struct ttrpc_header){
-			   .length = (uint32_t)ttrpc__response__pack(&response, bytes),
-			   .stream_id = stream,
-			   .type = TTRPC_RESPONSE},
-		   bytes);
+	answer_payload(fd, stream, payload, sizeof(payload), bytes);
 	return true;
 }
 

@@ -23,23 +23,7 @@ enum {
 /* What a line of /proc/PID/status has behind its name. */
 static const char *status_of(pid_t pid, const char *name)
 {
-	static char text[8192];
-	char path[64], *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	assert_true(n > 0);
-	text[n] = 0;
-	at = strstr(text, name);
-	assert_non_null(at);
-	at += strlen(name);
-	at[strcspn(at, "\n")] = 0;
-	return at + strspn(at, "\t ");
+	return proc_line(pid, "status", name);
 }
 
 static uint64_t caps_of(pid_t pid, const char *name)

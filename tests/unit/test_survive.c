@@ -391,15 +391,15 @@ static void a_front_end_that_leaves_and_one_that_comes_leave_nothing_held(void *
 	/* Once another worker answers, all that the first one sent was heard. */
 	kill_worker(g);
 	front_get_u64(g, VHOST_USER_GET_FEATURES);
-	held = open_files(g->pid);
+	held = proc_count_files(g->pid);
 	for (int i = 0; i < 5; i++) {
 		close(g->front);
 		g->front = -1;
-		wait_until(open_files(g->pid) < held);
+		wait_until(proc_count_files(g->pid) < held);
 		kill_worker(g);
 		wait_until(worker_of(g) > 0);
 		guest_start(g);
-		wait_until(open_files(g->pid) == held);
+		wait_until(proc_count_files(g->pid) == held);
 	}
 }
 

@@ -86,12 +86,12 @@ static void half_a_message_and_a_close_are_survived(void **state)
 	unsigned int before;
 
 	guest_connect(g);
-	before = open_files(g->pid);
+	before = proc_count_files(g->pid);
 	front_send_fds(g, "\x0c\0\0", 3, &fd, 1);
 	guest_connect(g);
 	front_send_fds(g, (uint32_t[4]){VHOST_USER_SET_VRING_KICK, V, 8}, 16, &fd, 1);
 	guest_connect(g);
-	wait_until(open_files(g->pid) == before);
+	wait_until(proc_count_files(g->pid) == before);
 	close(fd);
 }
 
@@ -203,7 +203,7 @@ static void descriptors_in_excess_are_closed_and_refused(void **state)
 	int fds[60];
 
 	guest_connect(g);
-	before = open_files(g->pid);
+	before = proc_count_files(g->pid);
 	for (int i = 0; i < 60; i++)
 		fds[i] = g->memfd;
 	/* Where none, or one, belongs. */
@@ -213,12 +213,12 @@ static void descriptors_in_excess_are_closed_and_refused(void **state)
 			 1);
 	index = 0x100;
 	assert_int_equal(front_ask(g, VHOST_USER_SET_VRING_CALL, &index, 8, fds, 1), 1);
-	wait_until(open_files(g->pid) == before);
+	wait_until(proc_count_files(g->pid) == before);
 	/* More than any message has. */
 	for (size_t count = 9; count <= 60; count += 51) {
 		front_message(g, VHOST_USER_SET_OWNER, V, NULL, 0, fds, count);
 		expect_end(g, "more than 8 descriptors");
-		wait_until(open_files(g->pid) == before);
+		wait_until(proc_count_files(g->pid) == before);
 	}
 }
 
@@ -400,7 +400,7 @@ static void memory_comes_and_goes_slot_by_slot(void **state)
 	unsigned int before;
 
 	guest_connect(g);
-	before = open_files(g->pid);
+	before = proc_count_files(g->pid);
 	assert_true(front_get_u64(g, VHOST_USER_GET_PROTOCOL_FEATURES) & 1 << 15);
 	assert_int_equal(front_get_u64(g, VHOST_USER_GET_MAX_MEM_SLOTS), 509);
 	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, false, REGION_SIZE, 0),
@@ -421,7 +421,7 @@ static void memory_comes_and_goes_slot_by_slot(void **state)
 			 0);
 	assert_int_equal(front_slot(g, VHOST_USER_REM_MEM_REG, true, REGION_SIZE, 0),
 			 1);
-	assert_int_equal(open_files(g->pid), before);
+	assert_int_equal(proc_count_files(g->pid), before);
 }
 
 /* What QEMU does when a region changes its size while the guest runs. */
@@ -501,7 +501,7 @@ static void noise_is_survived(void **state)
 	print_message("# seed %u\n", seed);
 	srandom(seed);
 	guest_connect(g);
-	before = open_files(g->pid);
+	before = proc_count_files(g->pid);
 	for (int i = 0; i < 500; i++) {
 		uint32_t size = random() % 80, words[3 + 20];
 		int fds[3] = {g->memfd, g->memfd, g->memfd};
@@ -516,7 +516,7 @@ static void noise_is_survived(void **state)
 		front_send_fds(g, words, 12 + size, fds, random() % 4);
 	}
 	guest_connect(g);
-	wait_until(open_files(g->pid) == before);
+	wait_until(proc_count_files(g->pid) == before);
 	guest_start(g);
 	uint32_t port;
 	close(join_in(g, 5000, &port));
