@@ -187,9 +187,7 @@ static void start(struct agent_call *call, const ProtobufCMessage *request,
 	struct work *work;
 
 	if (!agent_call_may_hold(call, WORK_COST + len)) {
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
-				"%zu KiB are held for all connections already; try "
-				"again later",
+		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED, AGENT_BUDGET_FULL,
 				call->agent->budget.used >> 10);
 		return;
 	}

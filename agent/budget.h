@@ -21,6 +21,10 @@
  */
 #define AGENT_BUDGET_SHARE (72u << 10)
 
+/* Words for who is refused, of agent->budget.used >> 10. */
+#define AGENT_BUDGET_FULL \
+	"%zu KiB are held for all connections already; try again later"
+
 struct agent;
 
 struct agent_budget {

@@ -201,10 +201,10 @@ void agent_call_reply(struct agent_call *call, const ProtobufCMessage *message)
 	}
 	if (size > AGENT_BUDGET_SHARE &&
 	    !agent_budget_fits(call->agent, call->session->queued, size)) {
-		agent_call_fail(call, TTRPC_RESOURCE_EXHAUSTED,
-				"no room for an answer of %zu bytes: %zu KiB are held "
-				"for all connections already; try again later",
-				size, call->agent->budget.used >> 10);
+		agent_call_fail(
+			call, TTRPC_RESOURCE_EXHAUSTED,
+			"no room for an answer of %zu bytes: " AGENT_BUDGET_FULL, size,
+			call->agent->budget.used >> 10);
 		return;
 	}
 	packed = malloc(size + 1); /* + 1: not NULL for an empty message */

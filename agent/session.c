@@ -292,9 +292,8 @@ static bool admit_frame(struct agent_session *session)
 	    agent_session_may_hold(session, header.length))
 		return true;
 	snprintf(text, sizeof(text),
-		 "no room for a message of %u bytes: %zu KiB are held for all "
-		 "connections already; try again later",
-		 header.length, session->agent->budget.used >> 10);
+		 "no room for a message of %u bytes: " AGENT_BUDGET_FULL, header.length,
+		 session->agent->budget.used >> 10);
 	ttrpc_reader_skip(&session->reader);
 	refuse_frame(session, &header, text);
 	return false;

@@ -77,9 +77,8 @@ static const Vmctl__Agent__V1__CpuState *find(
 	return NULL;
 }
 
-/* With --dry-run: fails as the change would, as far as that is known before. */
-static enum status look(const uint32_t *list, size_t n, bool online,
-			const struct vm *vm, deadline_t deadline, struct report *r)
+static enum status ask_cpus(const struct vm *vm, deadline_t deadline,
+			    ProtobufCMessage **m, struct report *r)
 {
 	Vmctl__Agent__V1__ListCpusRequest request =
 		VMCTL__AGENT__V1__LIST_CPUS_REQUEST__INIT;
@@ -88,9 +87,17 @@ static enum status look(const uint32_t *list, size_t n, bool online,
 		.request = &request.base,
 		.type = &vmctl__agent__v1__list_cpus_response__descriptor,
 	};
+
+	return ask_agent(&ask, vm, deadline, m, r);
+}
+
+/* With --dry-run: fails as the change would, as far as that is known before. */
+static enum status look(const uint32_t *list, size_t n, bool online,
+			const struct vm *vm, deadline_t deadline, struct report *r)
+{
 	ProtobufCMessage *m;
 
-	if (!r->options->dry_run || ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (!r->options->dry_run || ask_cpus(vm, deadline, &m, r) != STATUS_OK)
 		return r->status;
 	for (size_t i = 0; i < n; i++) {
 		const Vmctl__Agent__V1__CpuState *c =
@@ -176,17 +183,10 @@ static const char *number(int32_t value, char text[static 12])
 
 static void list(const struct vm *vm, deadline_t deadline, struct report *r)
 {
-	Vmctl__Agent__V1__ListCpusRequest request =
-		VMCTL__AGENT__V1__LIST_CPUS_REQUEST__INIT;
-	struct ask ask = {
-		.method = "ListCpus",
-		.request = &request.base,
-		.type = &vmctl__agent__v1__list_cpus_response__descriptor,
-	};
 	const Vmctl__Agent__V1__ListCpusResponse *answer;
 	ProtobufCMessage *m;
 
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK || !m)
+	if (ask_cpus(vm, deadline, &m, r) != STATUS_OK || !m)
 		return;
 	answer = (const Vmctl__Agent__V1__ListCpusResponse *)m;
 	ask_report(r, m);

@@ -76,46 +76,23 @@ struct rows {
 	size_t n, room;
 };
 
-static int keep(struct rows *rows, ProtobufCMessage *message, struct error *err)
+static int keep(Filesystem *one, void *into, struct error *err)
 {
+	struct rows *rows = into;
 	size_t room = rows->room ? rows->room * 2 : 64;
 	Filesystem **more;
 
 	if (rows->n == rows->room) {
 		more = realloc(rows->row, room * sizeof(*more));
 		if (!more) {
-			message_free(message);
+			message_free(one);
 			return error_set(err, -ENOMEM, "no memory for file systems");
 		}
 		rows->row = more;
 		rows->room = room;
 	}
-	rows->row[rows->n++] = (Filesystem *)message;
+	rows->row[rows->n++] = one;
 	return 0;
-}
-
-static int read_rows(struct rows *rows, struct rpc *rpc, bool all, deadline_t deadline,
-		     struct error *err)
-{
-	Vmctl__Agent__V1__ListFilesystemsRequest request =
-		VMCTL__AGENT__V1__LIST_FILESYSTEMS_REQUEST__INIT;
-	struct rpc_stream stream = {0};
-	ProtobufCMessage *message;
-	int ret;
-
-	request.all = all;
-	ret = guest_rpc_open(rpc, &stream, "ListFilesystems", &request.base,
-			     RPC_SERVER_SENDS, deadline, err);
-	while (!ret) {
-		ret = filesystem_next(
-			&stream,
-			&vmctl__agent__v1__list_filesystems_response__descriptor,
-			deadline, &message, err);
-		if (ret != 1)
-			break;
-		ret = keep(rows, message, err);
-	}
-	return ret;
 }
 
 /* What is shown is not shown again by another try, so nothing is before its end. */
@@ -124,7 +101,8 @@ static int list(struct rpc *rpc, void *into, deadline_t deadline, struct report 
 {
 	json_t *all = json_array();
 	struct rows rows = {0};
-	int ret = read_rows(&rows, rpc, ((struct df *)into)->all, deadline, err);
+	int ret = filesystem_each(rpc, ((struct df *)into)->all, keep, &rows, deadline,
+				  err);
 
 	report_set(r, "filesystems", all);
 	if (!r->options->json && ret != -ECONNRESET)

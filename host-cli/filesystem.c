@@ -89,37 +89,50 @@ int filesystem_next(struct rpc_stream *stream, const ProtobufCMessageDescriptor 
 			 (unsigned long long)stream->bytes);
 }
 
-/* Notes which of the names are mount points of the guest. */
-static int find_names(struct rpc *rpc, const ProtobufCBinaryData *names, size_t n,
-		      bool *found, deadline_t deadline, struct error *err)
+int filesystem_each(struct rpc *rpc, bool all, filesystem_row *row, void *into,
+		    deadline_t deadline, struct error *err)
 {
 	Vmctl__Agent__V1__ListFilesystemsRequest request =
 		VMCTL__AGENT__V1__LIST_FILESYSTEMS_REQUEST__INIT;
 	struct rpc_stream stream = {0};
+	ProtobufCMessage *message;
 	int ret;
 
-	request.all = true;
+	request.all = all;
 	ret = guest_rpc_open(rpc, &stream, "ListFilesystems", &request.base,
 			     RPC_SERVER_SENDS, deadline, err);
 	while (!ret) {
-		const ProtobufCBinaryData *point;
-		ProtobufCMessage *message;
-
 		ret = filesystem_next(
 			&stream,
 			&vmctl__agent__v1__list_filesystems_response__descriptor,
 			deadline, &message, err);
 		if (ret != 1)
 			break;
-		point = &((Vmctl__Agent__V1__ListFilesystemsResponse *)message)
-				 ->mountpoint;
-		for (size_t i = 0; i < n; i++)
-			found[i] |= names[i].len == point->len &&
-				    !memcmp(names[i].data, point->data, point->len);
-		message_free(message);
-		ret = 0;
+		ret = row((Vmctl__Agent__V1__ListFilesystemsResponse *)message, into,
+			  err);
 	}
 	return ret;
+}
+
+struct search {
+	const ProtobufCBinaryData *names;
+	size_t n;
+	bool found[];
+};
+
+/* Notes which of the names are mount points of the guest. */
+static int find_names(Vmctl__Agent__V1__ListFilesystemsResponse *one, void *into,
+		      struct error *err)
+{
+	const ProtobufCBinaryData *point = &one->mountpoint;
+	struct search *s = into;
+
+	(void)err;
+	for (size_t i = 0; i < s->n; i++)
+		s->found[i] |= s->names[i].len == point->len &&
+			       !memcmp(s->names[i].data, point->data, point->len);
+	message_free(one);
+	return 0;
 }
 
 int filesystem_would(struct rpc *rpc, const char *verb, deadline_t deadline,
@@ -127,17 +140,19 @@ int filesystem_would(struct rpc *rpc, const char *verb, deadline_t deadline,
 {
 	size_t n;
 	cleanup_free ProtobufCBinaryData *names = filesystem_names(r->options, &n, r);
-	cleanup_free bool *found = calloc(n + 1, sizeof(*found));
+	cleanup_free struct search *search = calloc(1, sizeof(*search) + n);
 	char what[64];
 	int ret;
 
-	if (!names || !found)
+	if (!names || !search)
 		return error_set(err, -ENOMEM, "no memory");
-	ret = find_names(rpc, names, n, found, deadline, err);
+	search->names = names;
+	search->n = n;
+	ret = filesystem_each(rpc, true, find_names, search, deadline, err);
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < n; i++)
-		if (!found[i])
+		if (!search->found[i])
 			return error_set(err, RPC_REFUSED,
 					 "no file system is mounted at %s",
 					 r->options->args[i + 1]);

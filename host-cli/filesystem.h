@@ -23,6 +23,14 @@ void filesystem_result(struct report *r, const Vmctl__Agent__V1__FilesystemResul
 int filesystem_next(struct rpc_stream *stream, const ProtobufCMessageDescriptor *type,
 		    deadline_t deadline, ProtobufCMessage **message, struct error *err);
 
+/* Takes one over, as one of the rows of a list. 0, or a negative errno with err. */
+typedef int filesystem_row(Vmctl__Agent__V1__ListFilesystemsResponse *one, void *into,
+			   struct error *err);
+
+/* Those of the guest, or all, one by one: 0, or a negative errno with err. */
+int filesystem_each(struct rpc *rpc, bool all, filesystem_row *row, void *into,
+		    deadline_t deadline, struct error *err);
+
 /*
  * With --dry-run: says what would be done with those that are named, or with all, if
  * the guest has them. 0, or a negative errno with err.

@@ -100,9 +100,8 @@ static bool has_block(const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer,
 	return false;
 }
 
-/* With --dry-run: fails as the change would, as far as that is known before. */
-static enum status look(const uint32_t *list, size_t n, const struct vm *vm,
-			deadline_t deadline, struct report *r)
+static enum status ask_blocks(const struct vm *vm, deadline_t deadline,
+			      ProtobufCMessage **m, struct report *r)
 {
 	Vmctl__Agent__V1__ListMemoryBlocksRequest request =
 		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
@@ -111,9 +110,17 @@ static enum status look(const uint32_t *list, size_t n, const struct vm *vm,
 		.request = &request.base,
 		.type = &vmctl__agent__v1__list_memory_blocks_response__descriptor,
 	};
+
+	return ask_agent(&ask, vm, deadline, m, r);
+}
+
+/* With --dry-run: fails as the change would, as far as that is known before. */
+static enum status look(const uint32_t *list, size_t n, const struct vm *vm,
+			deadline_t deadline, struct report *r)
+{
 	ProtobufCMessage *m;
 
-	if (!r->options->dry_run || ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (!r->options->dry_run || ask_blocks(vm, deadline, &m, r) != STATUS_OK)
 		return r->status;
 	for (size_t i = 0; i < n; i++)
 		if (!has_block((Vmctl__Agent__V1__ListMemoryBlocksResponse *)m,
@@ -210,17 +217,10 @@ static void print_ranges(const Vmctl__Agent__V1__ListMemoryBlocksResponse *answe
 static void list(const struct memory *c, const struct vm *vm, deadline_t deadline,
 		 struct report *r)
 {
-	Vmctl__Agent__V1__ListMemoryBlocksRequest request =
-		VMCTL__AGENT__V1__LIST_MEMORY_BLOCKS_REQUEST__INIT;
-	struct ask ask = {
-		.method = "ListMemoryBlocks",
-		.request = &request.base,
-		.type = &vmctl__agent__v1__list_memory_blocks_response__descriptor,
-	};
 	const Vmctl__Agent__V1__ListMemoryBlocksResponse *answer;
 	ProtobufCMessage *m;
 
-	if (ask_agent(&ask, vm, deadline, &m, r) != STATUS_OK)
+	if (ask_blocks(vm, deadline, &m, r) != STATUS_OK)
 		return;
 	answer = (const Vmctl__Agent__V1__ListMemoryBlocksResponse *)m;
 	ask_report(r, m);
