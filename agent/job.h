@@ -22,7 +22,7 @@
 /* What a job waits for: those of its own kind, and for no other. */
 enum agent_job_kind {
 	AGENT_JOB_QUICK,   /* it asks the kernel for what that knows */
-	AGENT_JOB_SLOW,	   /* CPUs, memory, disks: seconds, or more */
+	AGENT_JOB_SLOW,	   /* CPUs, memory, disks, programs: seconds, or more */
 	AGENT_JOB_AT_ONCE, /* nothing; whoever starts it bounds how many there are */
 	AGENT_JOB_KINDS,
 };

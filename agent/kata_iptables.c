@@ -143,12 +143,12 @@ static int make_set(struct agent_answer *answer, const struct agent *agent,
 
 static void get_tables(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_get);
+	agent_answer_start_slow(call, request, make_get);
 }
 
 static void set_tables(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_set);
+	agent_answer_start_slow(call, request, make_set);
 }
 
 static const struct agent_method methods[] = {

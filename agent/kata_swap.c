@@ -150,12 +150,12 @@ static int make_swap_path(struct agent_answer *answer, const struct agent *agent
 
 static void add_swap(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_swap);
+	agent_answer_start_slow(call, request, make_swap);
 }
 
 static void add_swap_path(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_swap_path);
+	agent_answer_start_slow(call, request, make_swap_path);
 }
 
 static const struct agent_method methods[] = {

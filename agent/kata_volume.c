@@ -86,12 +86,12 @@ static int make_shares(struct agent_answer *answer, const struct agent *agent,
 
 static void stats(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_stats);
+	agent_answer_start_slow(call, request, make_stats);
 }
 
 static void shares(struct agent_call *call, const ProtobufCMessage *request)
 {
-	agent_answer_start(call, request, make_shares);
+	agent_answer_start_slow(call, request, make_shares);
 }
 
 static const struct agent_method methods[] = {
