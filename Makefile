@@ -18,6 +18,9 @@ SHAREDIR ?= $(PREFIX)/share
 MANDIR   ?= $(SHAREDIR)/man
 DOCDIR   ?= $(PREFIX)/share/doc/vmctl
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
+MODULEDIR ?= $(PREFIX)/src/upcall-$(VERSION)
+ZSHDIR   ?= zsh/site-functions
 INSTALL  ?= install
 PROTOC_C ?= protoc-c
 FUZZ_CC  ?= clang
@@ -79,7 +82,8 @@ help:
 	@echo 'soak-siblings       two guests, 1 GiB at each other, on each of $(KERNELS)'
 	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
-	@echo 'lint install clean'
+	@echo 'install      all; or install-host, install-agent, install-module'
+	@echo 'dist lint clean'
 
 deps:
 	$(Q)tests/deps
@@ -282,26 +286,57 @@ bench: $(O)/vsockd $(BENCH)
 	$(Q)$(BENCH) --spawn '$(BENCHED)' --spawn-busy '$(BENCHED) --busy-poll 1000' \
 		--json $(O)/bench/vsock.json $(BENCH_OPTIONS)
 
-install: build
+# What goes where: the packages are made of this. On a host, in a guest, and the module's
+# source for the guest's DKMS.
+.PHONY: install-host install-agent install-module dist
+install: install-host install-agent install-module
+
+install-host: $(O)/vmctl $(O)/vsockd
 	$(INSTALL) -D -m 755 $(O)/vmctl $(DESTDIR)$(BINDIR)/vmctl
 	$(INSTALL) -D -m 755 $(O)/vsockd $(DESTDIR)$(SBINDIR)/vsockd
+	$(INSTALL) -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSCONFDIR)/vmctl
+	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
+		>$(DESTDIR)$(UNITDIR)/vsockd@.service
+	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -D -m 644 packaging/completion/vmctl.bash \
+		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/vmctl
+	$(INSTALL) -D -m 644 packaging/completion/_vmctl $(DESTDIR)$(SHAREDIR)/$(ZSHDIR)/_vmctl
+	$(INSTALL) -D -m 644 packaging/completion/vmctl.fish \
+		$(DESTDIR)$(SHAREDIR)/fish/vendor_completions.d/vmctl.fish
+	$(call install_pages,vmctl.1 vsockd.8)
+
+install-agent: $(O)/vmctl-agent
 	$(INSTALL) -D -m 755 $(O)/vmctl-agent $(DESTDIR)$(SBINDIR)/vmctl-agent
 	$(INSTALL) -d $(DESTDIR)$(UNITDIR)
 	sed 's,@SBINDIR@,$(SBINDIR),;s,@DOCDIR@,$(DOCDIR),' packaging/systemd/vmctl-agent.service.in \
 		>$(DESTDIR)$(UNITDIR)/vmctl-agent.service
-	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
-		>$(DESTDIR)$(UNITDIR)/vsockd@.service
-	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
 	$(INSTALL) -D -m 644 packaging/systemd/vmctl-agent-sandbox.conf \
 		$(DESTDIR)$(DOCDIR)/vmctl-agent-sandbox.conf
-	$(INSTALL) -D -m 644 packaging/completion/vmctl.bash \
-		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/vmctl
-	$(INSTALL) -D -m 644 packaging/completion/_vmctl $(DESTDIR)$(SHAREDIR)/zsh/site-functions/_vmctl
-	$(INSTALL) -D -m 644 packaging/completion/vmctl.fish \
-		$(DESTDIR)$(SHAREDIR)/fish/vendor_completions.d/vmctl.fish
-	for page in docs/*.[1-9]; do \
-		$(INSTALL) -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; \
-	done
+	# One that is there is its administrator's.
+	test -e $(DESTDIR)$(SYSCONFDIR)/vmctl/agent-policy.conf || \
+		$(INSTALL) -D -m 644 packaging/agent-policy.conf \
+			$(DESTDIR)$(SYSCONFDIR)/vmctl/agent-policy.conf
+	$(call install_pages,vmctl-agent.8)
+
+install-module:
+	$(INSTALL) -d $(DESTDIR)$(MODULEDIR)
+	cp -RL kmod-upcall/. $(DESTDIR)$(MODULEDIR)
+	chmod -R u=rwX,go=rX $(DESTDIR)$(MODULEDIR)
+	sed 's,@VERSION@,$(VERSION),' packaging/dkms/dkms.conf.in >$(DESTDIR)$(MODULEDIR)/dkms.conf
+	$(INSTALL) -D -m 644 packaging/dkms/modules-load.conf \
+		$(DESTDIR)$(PREFIX)/lib/modules-load.d/upcall.conf
+	$(INSTALL) -D -m 644 packaging/dkms/modprobe.conf \
+		$(DESTDIR)$(PREFIX)/lib/modprobe.d/upcall.conf
+
+install_pages = $(foreach page,$(1),$(INSTALL) -D -m 644 docs/$(page) \
+	$(DESTDIR)$(MANDIR)/man$(lastword $(subst ., ,$(page)))/$(page) &&) true
+
+# The source as it is committed, for who builds packages elsewhere.
+DIST := $(O)/vmctl-$(VERSION).tar.gz
+dist: $(DIST)
+$(DIST): $(shell git ls-files 2>/dev/null)
+	$(Q)mkdir -p $(@D)
+	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$@
 
 clean:
 	rm -rf $(O)
