@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The packages in a Debian guest ($DEBIAN, 12 or 13) and on a Debian 12 host, both run by
+# systemd: the guest in QEMU, without ACPI, the host in namespaces of this machine's. What
+# README.md says of packages is what is done here.
+#
+# Tests build on each other: the guest stays what the one before made of it.
+
+here=$BATS_TEST_DIRNAME
+top=$here/../..
+export O=${O:-$top/build}
+DEBIAN=${DEBIAN:-12}
+work=$O/guest/$DEBIAN
+
+host() { "$here/host" run "$work/host" "$@"; }
+# In the guest, past everything under test.
+shell() { "$top/tests/vm/guest-shell" "$work/host/share/shell.sock" "${2:-120}" "$1"; }
+
+eventually() { # eventually COMMAND...: within a minute
+	local deadline=$((SECONDS + 60))
+	until "$@"; do
+		[ $SECONDS -lt $deadline ] || { echo "it does not come to: $*"; return 1; }
+		sleep 0.1
+	done
+}
+
+setup_file() {
+	"$here/image" guest "$DEBIAN" "$work/guest"
+	"$here/image" host 12 "$work/host"
+	mkdir -p "$work/host/share"
+	mv "$work/guest"/{disk.img,vmlinuz,initrd.img} "$work/host/share"
+	"$here/host" up "$work/host"
+}
+
+teardown_file() {
+	"$here/host" down "$work/host"
+	rm -rf "$work"
+}
+
+setup() { cd "$BATS_TEST_TMPDIR"; }
+
+# The guest's console, when something failed.
+teardown() {
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 60 "$work/host/share/console.log" || true
+}
+
+
+# Of the guest as it is when it has booted: what nobody asked for is there.
+is_installed() {
+	host vmctl wait vm1 --timeout 300
+	# All units are done; none has failed.
+	run shell 'systemctl is-system-running --wait' 300
+	echo "$output"
+	[ "$output" = running ]
+	run shell 'systemctl --failed --no-legend --no-pager'
+	[ "$status:$output" = 0: ]
+	shell 'test ! -d /sys/firmware/acpi && grep -qw acpi=off /proc/cmdline'
+	run host vmctl exec vm1 -- systemctl show -P ActiveState -P SubState -P Type -P StatusText vmctl-agent.service
+	echo "$output"
+	[ "${lines[0]} ${lines[1]} ${lines[2]}" = "active running notify" ]
+	[ -n "${lines[3]}" ]
+	shell 'journalctl -b -u systemd-modules-load --no-pager | grep -q "Inserted module .upcall"'
+	shell 'modinfo -n upcall | grep updates/dkms/'
+	host vmctl module-status vm1
+}
+
+# What an operator does with it.
+works() {
+	local file=$work/host/share/file
+	[ "$(host vmctl exec vm1 -- nproc)" = 1 ]
+	host vmctl hotplug-cpu vm1 --to 3
+	[ "$(host vmctl exec vm1 -- nproc)" = 3 ]
+	shell 'grep -c ^processor /proc/cpuinfo | grep -x 3'
+	host vmctl unplug-cpu vm1 --to 1
+	[ "$(host vmctl exec vm1 -- nproc)" = 1 ]
+	before=$(shell 'grep MemTotal /proc/meminfo' | tr -dc 0-9)
+	host vmctl hotplug-mem vm1 128M
+	after=$(shell 'grep MemTotal /proc/meminfo' | tr -dc 0-9)
+	[ $((after - before)) -ge $((128 * 1024)) ]
+	host vmctl unplug-mem vm1 128M
+	head -c 3000000 /dev/urandom >"$file"
+	host vmctl cp /srv/share/file vm1:/var/tmp/file
+	host vmctl cp vm1:/var/tmp/file /srv/share/back
+	cmp "$file" "$work/host/share/back"
+	[ "$(shell 'sha256sum </var/tmp/file')" = "$(sha256sum <"$file")" ]
+	run -7 host vmctl exec vm1 -- sh -c 'exit 7'
+}
+
+main_pid() { host systemctl show -P MainPID "$1"; }
+agent_pid() { shell 'systemctl show -P MainPID vmctl-agent.service'; }
+
+# A later version of a package, which does the same.
+later() { # later PACKAGE: prints its path, under share
+	local tree=$BATS_TEST_TMPDIR/$1 old=0.1.0 new=0.1.1 deb=$work/host/share/$1_later.deb
+	old=$(cat "$top/VERSION")
+	new=$old.1
+	dpkg-deb -R "$O/packages/debian-$2/$1"_*.deb "$tree"
+	[ "$1" != upcall-dkms ] || mv "$tree/usr/src/upcall-$old" "$tree/usr/src/upcall-$new"
+	grep -rlF "$old" "$tree/DEBIAN" "$tree/usr/src" 2>/dev/null | xargs sed -i "s/${old//./\\.}/$new/g"
+	dpkg-deb --root-owner-group -b "$tree" "$deb" >/dev/null
+	echo "$deb"
+}
+
+@test "the packaged vsockd@vm1.service serves a VM, as a user of its own" {
+	host sh -c 'echo CID=3 >/etc/vmctl/vm1.conf'
+	host systemctl enable --now vsockd@vm1.socket
+	# In a unit, so that it stays.
+	# shellcheck disable=SC2016 # that shell's
+	host systemd-run --quiet --unit=qemu-vm1 sh -euc '
+		eval "set -- $(vmctl qemu-args vm1 --cpus 1 --max-cpus 4 --spare 12 --memory 512M --max-memory 1G)"
+		cd /srv/share
+		exec qemu-system-x86_64 "$@" -accel tcg,thread=multi -cpu max -nodefaults -display none \
+			-kernel vmlinuz -initrd initrd.img \
+			-append "root=/dev/vda rw console=ttyS0 $(vmctl qemu-args vm1 --max-cpus 4 --append)" \
+			-drive file=disk.img,format=raw,if=virtio \
+			-chardev file,id=console,path=console.log,append=on -serial chardev:console \
+			-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial chardev:shell'
+	host vmctl wait vm1 --timeout 300
+	[ "$(host systemctl is-active vsockd@vm1.service)" = active ]
+	user=$(host stat -c %u "/proc/$(main_pid vsockd@vm1.service)")
+	echo "vsockd runs as $user"
+	# systemd's range of dynamic users.
+	[ "$user" -ge 61184 ]
+	[ "$user" -le 65519 ]
+}
+
+@test "module and agent are there without anybody asking, and nothing has failed" {
+	is_installed
+}
+
+@test "hotplug-cpu, hotplug-mem, exec and cp work" {
+	works
+}
+
+@test "after a reboot of the guest all is there, and works again" {
+	boot=$(shell 'cat /proc/sys/kernel/random/boot_id')
+	host vmctl reboot vm1
+	again() { [ "$(shell 'cat /proc/sys/kernel/random/boot_id' 5)" != "$boot" ]; }
+	eventually again
+	is_installed
+	works
+}
+
+@test "an upgrade on the host: the VM goes on, its connections end and can be made again" {
+	later vmctl 12
+	boot=$(shell 'cat /proc/sys/kernel/random/boot_id')
+	vsockd=$(main_pid vsockd@vm1.service)
+	qemu=$(main_pid qemu-vm1.service)
+	host vmctl exec vm1 -- sh -c 'echo begun; exec sleep 1000' >"$BATS_TEST_TMPDIR/out" 3>&- &
+	client=$!
+	eventually grep -q begun "$BATS_TEST_TMPDIR/out"
+	host dpkg -i /srv/share/vmctl_later.deb
+	run -15 wait $client
+	host vmctl ping vm1
+	[ "$(main_pid vsockd@vm1.service)" != "$vsockd" ]
+	[ "$(main_pid qemu-vm1.service)" = "$qemu" ]
+	[ "$(shell 'cat /proc/sys/kernel/random/boot_id')" = "$boot" ]
+	[ "$(host cat /etc/vmctl/vm1.conf)" = CID=3 ]
+}
+
+@test "an upgrade in the guest, by way of vmctl" {
+	for package in vmctl-agent upcall-dkms; do
+		later $package "$DEBIAN"
+		host vmctl cp /srv/share/${package}_later.deb vm1:/srv/
+	done
+	# The policy is the administrator's.
+	shell 'echo "deny *Reboot" >>/etc/vmctl/agent-policy.conf; systemctl reload vmctl-agent'
+	agent=$(agent_pid)
+	host vmctl exec vm1 -- systemd-run --wait --collect --setenv=DEBIAN_FRONTEND=noninteractive \
+		dpkg -i /srv/vmctl-agent_later.deb /srv/upcall-dkms_later.deb || true
+	host vmctl wait vm1 --timeout 300
+	done_there() { shell 'dpkg-query -W -f "\${Version} \${db:Status-Status}\n" vmctl-agent upcall-dkms | grep -c "0.1 *.* installed\|\.1-.* installed"' | grep -qx 2; }
+	eventually done_there
+	[ "$(agent_pid)" != "$agent" ]
+	shell 'grep -x "deny \*Reboot" /etc/vmctl/agent-policy.conf'
+	shell "dkms status | grep 'upcall.*installed'"
+}
+
+@test "a removal in the guest stops the agent, unloads the module and leaves the policy" {
+	shell 'DEBIAN_FRONTEND=noninteractive apt-get remove -y vmctl-agent upcall-dkms' 300
+	run -1 shell 'systemctl is-active vmctl-agent.service'
+	shell 'test ! -d /sys/module/upcall'
+	run host vmctl ping vm1 --timeout 5
+	[ "$status" -eq 7 ]
+	shell 'test -e /etc/vmctl/agent-policy.conf'
+	run shell 'find / -xdev \( -name "*vmctl*" -o -name "*upcall*" \) -not -path "/srv/*" -not -path "/var/lib/dpkg/*" -not -path "/var/log/*" -not -path "/var/lib/apt/*" -not -path "/var/cache/*"'
+	echo "$output"
+	shell 'DEBIAN_FRONTEND=noninteractive apt-get purge -y vmctl-agent upcall-dkms' 300
+	shell 'test ! -e /etc/vmctl'
+}
+
+@test "removal on the host ends its services" {
+	host systemctl stop qemu-vm1.service
+	host env DEBIAN_FRONTEND=noninteractive apt-get purge -y vmctl
+	run -4 host systemctl is-active vsockd@vm1.service
+	run host ls /run/vmctl /etc/vmctl
+	echo "$output"
+}
