@@ -358,4 +358,4 @@ check-packages:
 clean:
 	rm -rf $(O)
 
--include $(shell find $(O) -name '*.d' -not -path '$(O)/kmod/*' 2>/dev/null)
+-include $(shell find $(O) -name '*.d' -type f -not -path '$(O)/kmod/*' -not -path '$(O)/guest/*' 2>/dev/null)
