@@ -340,7 +340,7 @@ dist:
 	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$(O)/vmctl-$(VERSION).tar.gz
 
 # Each in a system of its own kind.
-.PHONY: packages packages-deb check-packages
+.PHONY: packages packages-deb check-packages check-guest
 packages: packages-deb
 	$(Q)! test -x packaging/make-rpm || O=$(O) packaging/make-rpm
 
@@ -353,6 +353,12 @@ check-packages:
 	$(Q)O=$(O) packaging/make-deb --twice
 	$(Q)for release in 12 13; do \
 		RELEASE=$$release O=$(O) bats --tap tests/packages/debian.bats || exit; \
+	done
+
+# Debian guests and a host with the packages, run by systemd.
+check-guest: packages-deb
+	$(Q)for release in 12 13; do \
+		DEBIAN=$$release O=$(O) bats --tap tests/guest/guest.bats || exit; \
 	done
 
 clean:

@@ -6,36 +6,28 @@
 #
 # Tests build on each other: the guest stays what the one before made of it.
 
+load ../vm/common
 bats_require_minimum_version 1.5.0
 
-here=$BATS_TEST_DIRNAME
 top=$here/../..
-export O=${O:-$top/build}
+guest=$top/tests/guest
 DEBIAN=${DEBIAN:-12}
 work=$O/guest/$DEBIAN
 
-host() { "$here/host" run "$work/host" "$@"; }
+host() { "$guest/host" run "$work/host" "$@"; }
 # In the guest, past everything under test.
 shell() { "$top/tests/vm/guest-shell" "$work/host/share/shell.sock" "${2:-120}" "$1"; }
 
-eventually() { # eventually COMMAND...: within some minutes, a guest compiles
-	local deadline=$((SECONDS + 1200))
-	until "$@"; do
-		[ $SECONDS -lt $deadline ] || { echo "it does not come to: $*"; return 1; }
-		sleep 0.1
-	done
-}
-
 setup_file() {
-	"$here/image" guest "$DEBIAN" "$work/guest"
-	"$here/image" host 12 "$work/host"
+	"$guest/image" guest "$DEBIAN" "$work/guest"
+	"$guest/image" host 12 "$work/host"
 	mkdir -p "$work/host/share"
 	mv "$work/guest"/{disk.img,vmlinuz,initrd.img} "$work/host/share"
-	"$here/host" up "$work/host"
+	"$guest/host" up "$work/host"
 }
 
 teardown_file() {
-	"$here/host" down "$work/host"
+	"$guest/host" down "$work/host"
 	rm -rf "$work"
 }
 
@@ -56,6 +48,8 @@ is_installed() {
 	[ "$output" = running ]
 	run shell 'systemctl --failed --no-legend --no-pager'
 	[ "$status:$output" = 0: ]
+	# There is nothing left to be done.
+	shell "cd /srv/packages && $(doc_block README.md 'apt install ./vmctl-agent')"
 	shell 'test ! -d /sys/firmware/acpi && grep -qw acpi=off /proc/cmdline'
 	run host vmctl exec vm1 -- systemctl show -P Type -P StatusText -P ActiveState vmctl-agent.service
 	echo "$output"
@@ -78,7 +72,7 @@ works() {
 	host vmctl hotplug-mem vm1 128M
 	after=$(shell 'grep MemTotal /proc/meminfo' | tr -dc 0-9)
 	[ $((after - before)) -ge $((128 * 1024)) ]
-	host vmctl hotplug-mem vm1 --to 512M
+	host vmctl hotplug-mem vm1 --to 1G
 	head -c 3000000 /dev/urandom >"$file"
 	host vmctl cp /srv/share/file vm1:/var/tmp/file
 	host vmctl cp vm1:/var/tmp/file /srv/share/back
@@ -103,11 +97,18 @@ later() { # later PACKAGE: prints its path, under share
 }
 
 @test "the packaged vsockd@vm1.service serves a VM, as a user of its own" {
-	host sh -c 'echo CID=3 >/etc/vmctl/vm1.conf'
-	host systemctl enable --now vsockd@vm1.socket
-	# In a unit, so that it stays.
-	cp "$here/start-vm" "$work/host/share"
-	host systemd-run --quiet --unit=qemu-vm1 /srv/share/start-vm /srv/share
+	host sh -euxc "cd /srv/packages; $(doc_block README.md 'systemctl enable --now vsockd@vm1.socket')"
+	# QEMU in a unit, so that it stays; emulated, which takes slots to spare.
+	{
+		echo 'cd /srv/share'
+		doc_block README.md 'file=disk.img' | sed 's,--max-cpus 4 --memory,--spare 12 &,
+			s,qemu-system-x86_64,& -accel tcg\,thread=multi -nodefaults \
+			-chardev file\,id=console\,path=console.log\,append=on -serial chardev:console \
+			-chardev socket\,id=shell\,path=shell.sock\,server=on\,wait=off -serial chardev:shell,'
+		echo wait
+	} >"$work/host/share/start-vm"
+	cat "$work/host/share/start-vm"
+	host systemd-run --quiet --unit=qemu-vm1 sh -eu /srv/share/start-vm
 	host vmctl wait vm1 --timeout 300
 	[ "$(host systemctl is-active vsockd@vm1.service)" = active ]
 	user=$(host stat -c %u "/proc/$(main_pid vsockd@vm1.service)")
@@ -123,6 +124,13 @@ later() { # later PACKAGE: prints its path, under share
 
 @test "hotplug-cpu, hotplug-mem, exec and cp work" {
 	works
+}
+
+@test "README: what one does with it first" {
+	doc_block README.md 'vmctl status vm1' | while read -r command; do
+		host sh -euxc "$command" </dev/null
+	done
+	[ "$(host vmctl exec vm1 -- nproc)" = 1 ]
 }
 
 @test "after a reboot of the guest all is there, and works again" {
@@ -164,7 +172,7 @@ later() { # later PACKAGE: prints its path, under share
 	host vmctl exec vm1 -- systemd-run --unit=upgrade --setenv=DEBIAN_FRONTEND=noninteractive \
 		sh -c 'dpkg -i /srv/*_later.deb >/var/tmp/upgrade.log 2>&1; echo done >>/var/tmp/upgrade.log'
 	is_done() { shell 'tail -n 1 /var/tmp/upgrade.log' | grep -qx done; }
-	eventually is_done
+	PATIENCE=1800 eventually is_done
 	shell 'cat /var/tmp/upgrade.log'
 	host vmctl wait vm1
 	shell 'dpkg-query -W -f "\${db:Status-Status} \${Version}\n" vmctl-agent upcall-dkms' |

@@ -75,20 +75,19 @@ drop_in() { # drop_in LINES [DROP-IN-BEFORE-IT]
 
 # Blocks that no test runs: the document, words of it, and why.
 not_run='docs/vmctl.1|the guest has no upcall module (port 219 refused)|a message
-docs/vmctl-agent.8|systemctl enable --now vmctl-agent|no guest has systemd; README: what it has one build ...
+docs/vmctl-agent.8|systemctl enable --now vmctl-agent|its package does, make check-guest
 docs/architecture.md|vmctl  --QMP--> QEMU|a picture
 docs/architecture.md|server -> conn -> devmgr|a picture
 docs/architecture.md|main -> holder -> vsockd|a picture
 docs/architecture.md|main -> agent -> loop|a picture
 docs/architecture.md|main -> verbs|a picture
 docs/protocol.md|CONNECT 219|bytes, such as upcall.bats sends
-README.md|make demo|they run the tests
-README.md|apt install ./|tests/packages does, in a Debian of its own'
+README.md|make demo|they run the tests'
 
 # Which words of which document the tests take blocks by, a line each: "DOCUMENT|WORDS".
 claims() {
 	grep -ohE "(man_block [a-z.-]+[0-9]|doc_block [A-Za-z./-]+|man_example) ('[^']+'|[A-Za-z]+)" \
-		tests/vm/*.bats tests/static/docs.bats |
+		tests/{vm,guest}/*.bats tests/static/docs.bats |
 		sed "s/^man_block \([^ ]*\)/docs\/\1/; s/^doc_block //; s/^man_example/docs\/vmctl.1/
 			s/ /|/; s/'//g"
 	sed 's/|[^|]*$//' <<<"$not_run"

@@ -183,7 +183,7 @@ qmp() { qmp-client "$VMCTL_RUN_DIR/guest/qmp.sock" "$@"; }
 
 # Polls until a command succeeds, for at most four minutes: a machine may be busy.
 eventually() {
-	local deadline=$((SECONDS + 240))
+	local deadline=$((SECONDS + ${PATIENCE:-240}))
 	local said=${BATS_TEST_TMPDIR:-$VMCTL_RUN_DIR}/eventually
 	until "$@" 2>"$said"; do
 		if [ $SECONDS -ge $deadline ]; then

@@ -19,7 +19,7 @@ teardown() { end_blocks; }
 	once
 	run_block "$(doc_block README.md 'mkdir -p /run/vmctl/vm1' | mended)"
 	eventually vmctl ping vm1
-	doc_block README.md 'vmctl wait vm1' | while read -r command; do
+	doc_block README.md 'vmctl devices vm1' | while read -r command; do
 		run_block "$command"
 	done
 	run vmctl info vm1
