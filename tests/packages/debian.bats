@@ -81,6 +81,9 @@ setup_file() {
 			>"$root/usr/local/sbin/$command"
 		chmod +x "$root/usr/local/sbin/$command"
 	done
+	# What is no container's.
+	printf '#!/bin/sh\nexit 1\n' >"$root/usr/local/sbin/systemd-detect-virt"
+	chmod +x "$root/usr/local/sbin/systemd-detect-virt"
 	mkdir "$BATS_FILE_TMPDIR/offered"
 	for deb in "${debs[@]}"; do
 		next_release "$deb" "$BATS_FILE_TMPDIR/offered"
