@@ -98,13 +98,15 @@ later() { # later PACKAGE: prints its path, under share
 
 @test "the packaged vsockd@vm1.service serves a VM, as a user of its own" {
 	host sh -euxc "cd /srv/packages; $(doc_block README.md 'systemctl enable --now vsockd@vm1.socket')"
-	# QEMU in a unit, so that it stays; emulated, which takes slots to spare.
+	# QEMU in a unit, so that it stays; emulated, which takes slots to spare; with its
+	# console in a file, and the tests' shell.
+	local ours=(-accel tcg,thread=multi -nodefaults
+		-chardev file,id=console,path=console.log,append=on -serial chardev:console
+		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial chardev:shell)
 	{
 		echo 'cd /srv/share'
-		doc_block README.md 'file=disk.img' | sed 's,--max-cpus 4 --memory,--spare 12 &,
-			s,qemu-system-x86_64,& -accel tcg\,thread=multi -nodefaults \
-			-chardev file\,id=console\,path=console.log\,append=on -serial chardev:console \
-			-chardev socket\,id=shell\,path=shell.sock\,server=on\,wait=off -serial chardev:shell,'
+		doc_block README.md 'file=disk.img' |
+			sed "s|--max-cpus 4 --memory|--spare 12 &|; s|qemu-system-x86_64|& ${ours[*]}|"
 		echo wait
 	} >"$work/host/share/start-vm"
 	cat "$work/host/share/start-vm"
