@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What is packaged for Kata Containers, as far as it needs no guest. The kernel itself is
+# built and booted by tests/check-kata.
+
+top=$(readlink -f "$BATS_TEST_DIRNAME/../..")
+export O=${O:-$top/build}
+
+load ../vm/common
+
+setup() { cd "$BATS_TEST_TMPDIR" || return; }
+
+# A kernel's source, as far as the patch and into-tree look at it. What is behind the
+# heads of its files differs between kernels.
+kernel_tree() { # kernel_tree DIRECTORY
+	mkdir -p "$1/drivers/misc"
+	sed -n '/^cat >"$misc\/Kconfig"/,/^END/p' "$top/packaging/kata/make-kernel-patch" |
+		sed '1d; $d' >"$1/drivers/misc/Kconfig"
+	printf '\tdepends on INPUT\n\nendmenu\n' >>"$1/drivers/misc/Kconfig"
+	sed -n '/^cat >"$misc\/Makefile"/,/^END/p' "$top/packaging/kata/make-kernel-patch" |
+		sed '1d; $d' >"$1/drivers/misc/Makefile"
+	echo 'obj-$(CONFIG_DUMMY_IRQ)		+= dummy-irq.o' >>"$1/drivers/misc/Makefile"
+}
+
+@test "the kernel patch is the same each time, and applies to what into-tree makes" {
+	"$top/packaging/kata/make-kernel-patch" one
+	"$top/packaging/kata/make-kernel-patch" two fragments
+	cmp one/0001-upcall.patch two/0001-upcall.patch
+	cmp one/upcall.conf fragments/upcall.conf
+	expect 0001-upcall.patch "$(ls two)"
+	for tree in patched by-git into; do kernel_tree $tree; done
+	patch --fuzz=0 -d patched -p1 <one/0001-upcall.patch
+	(cd by-git && git apply ../one/0001-upcall.patch)
+	"$top/kmod-upcall/into-tree" into
+	diff -r patched into
+	diff -r by-git into
+	expect 1 "$(grep -c upcall into/drivers/misc/Makefile)"
+	"$top/kmod-upcall/into-tree" into # again, and nothing more
+	diff -r patched into
+}
+
+@test "the kernel patch applies where a vendor has other lines beside its own" {
+	"$top/packaging/kata/make-kernel-patch" one
+	kernel_tree tree
+	sed -i 's/^config SENSORS_LIS3LV02D/config VENDOR/' tree/drivers/misc/Kconfig
+	sed -i '/IBM_ASM/a obj-$(CONFIG_VENDOR)		+= vendor.o' tree/drivers/misc/Makefile
+	patch -d tree -p1 <one/0001-upcall.patch
+	grep -q upcall/Kconfig tree/drivers/misc/Kconfig
+	grep -q upcall/ tree/drivers/misc/Makefile
+}
+
+# What osbuilder's rootfs.sh leaves, as far as add-to-rootfs looks at it: the C library
+# and what kata-agent's installation brings.
+root_file_system() { # root_file_system DIRECTORY
+	mkdir -p "$1/usr/lib/systemd/system" "$1/lib64"
+	printf '[Unit]\nDescription=Kata\n' >"$1/usr/lib/systemd/system/kata-containers.target"
+	ldd "$O/vmctl-agent" | grep -o '/[^ ]*/\(libc\.so\|ld-linux\)[^ ]*' | while read -r file; do
+		install -D "$file" "$1$file"
+	done
+}
+
+@test "the agent is added to a root file system: program, libraries, unit, policy" {
+	root_file_system root
+	"$top/packaging/kata/add-to-rootfs" root
+	expect 'allow vmctl.agent.v1.GuestAgent/Ping' "$(grep -m1 ^allow root/etc/vmctl/agent-policy.conf)"
+	expect '../../../../usr/lib/systemd/system/vmctl-agent.service' \
+		"$(realpath -sm --relative-to root/etc/systemd/system/kata-containers.target.wants \
+			"root$(readlink root/etc/systemd/system/kata-containers.target.wants/vmctl-agent.service)")"
+	expect ExecStart=/usr/sbin/vmctl-agent "$(grep ^ExecStart= root/usr/lib/systemd/system/vmctl-agent.service)"
+	test -n "$(find root -name 'libprotobuf-c.so*')"
+	expect 1 "$(find root -name 'libc.so*' | wc -l)"
+	# Again, with a policy of one's own and Kata's calls on a port of their own.
+	echo 'deny *' >policy
+	"$top/packaging/kata/add-to-rootfs" --policy policy --kata=vsock:230 root
+	cmp policy root/etc/vmctl/agent-policy.conf
+	expect 'ExecStart=/usr/sbin/vmctl-agent --kata=vsock:230' \
+		"$(grep ^ExecStart= root/usr/lib/systemd/system/vmctl-agent.service)"
+	[ "$(id -u)" -ne 0 ] || chroot root /usr/sbin/vmctl-agent --kata=vsock:230 --version
+	expect enabled "$(systemctl --root=root is-enabled vmctl-agent.service)"
+}
+
+@test "a root file system that the agent cannot go to is refused, and left alone" {
+	mkdir root
+	run "$top/packaging/kata/add-to-rootfs" root
+	[ "$status" -eq 1 ]
+	expect_match 'no kata-containers.target' "$output"
+	expect '' "$(ls root)"
+	root_file_system root
+	run "$top/packaging/kata/add-to-rootfs" --policy none root
+	expect_match "no policy 'none'" "$output"
+	find root -name 'libc.so*' -delete
+	before=$(find root)
+	run "$top/packaging/kata/add-to-rootfs" root
+	[ "$status" -eq 1 ]
+	expect_match 'another C library' "$output"
+	expect "$before" "$(find root)"
+}
+
+@test "the policy for Kata guests is one, and its patterns match calls" {
+	timeout 1 "$O/vmctl-agent" --listen unix:sock --policy "$top/packaging/kata/agent-policy.conf" 2>log ||
+		[ $? -eq 124 ]
+	[[ $(cat log) != *agent-policy.conf* ]] || { cat log; return 1; }
+}
