@@ -101,3 +101,62 @@ root_file_system() { # root_file_system DIRECTORY
 		[ $? -eq 124 ]
 	[[ $(cat log) != *agent-policy.conf* ]] || { cat log; return 1; }
 }
+
+# Kata's tree, as far as the steps look at it.
+kata_tree() { # kata_tree DIRECTORY
+	mkdir -p "$1"/tools/packaging/kernel/{patches/6.12.x,configs/fragments/build-type}/dragonball-experimental \
+		"$1"/tools/osbuilder/{rootfs,image}-builder
+	touch "$1"/tools/packaging/kernel/patches/6.12.x/dragonball-experimental/000{1..8}-x.patch
+	echo CONFIG_DRAGONBALL_UPCALL_SRV=y \
+		>"$1/tools/packaging/kernel/configs/fragments/build-type/dragonball-experimental/upcall.conf"
+	{
+		echo '#!/bin/bash'
+		declare -f root_file_system
+		echo 'root_file_system "$2"' # of -r DIRECTORY
+	} >"$1/tools/osbuilder/rootfs-builder/rootfs.sh"
+	printf '#!/bin/sh\ntar -cf "$2" -C "$3" .\n' >"$1/tools/osbuilder/image-builder/image_builder.sh"
+	chmod +x "$1"/tools/osbuilder/*/*.sh
+}
+
+# A block as it stands, below a directory of its own instead of / and without sudo.
+run_step() { # run_step BLOCK
+	mkdir -p bin here
+	printf '#!/bin/sh\nexec env "$@"\n' >bin/sudo
+	chmod +x bin/sudo
+	(cd here && VMCTL=$top PATH=$BATS_TEST_TMPDIR/bin:$PATH \
+		run_block "$(sed "s,\\(^\\| \\)/\\(etc\\|usr\\)/,\\1$BATS_TEST_TMPDIR/dest/\\2/,
+			s,\$VMCTL/build,$O," <<<"$1")")
+}
+
+@test "kata.md: the kernel's steps put patch and fragment where Kata has its own" {
+	kata_tree kata-containers
+	run_step "$(doc_block docs/kata.md 'rm patches/6.12.x')"
+	kernel=kata-containers/tools/packaging/kernel
+	expect 0001-upcall.patch "$(ls $kernel/patches/6.12.x/dragonball-experimental)"
+	expect upcall.conf "$(ls $kernel/configs/fragments/build-type/dragonball-experimental)"
+	expect CONFIG_UPCALL=y "$(grep -v '^#' $kernel/configs/fragments/build-type/dragonball-experimental/upcall.conf)"
+}
+
+@test "kata.md: the image's steps put the agent into the image" {
+	kata_tree kata-containers
+	run_step "$(doc_block docs/kata.md 'packaging/kata/add-to-rootfs')"
+	tar -tf dest/usr/share/kata-containers/kata-containers-upcall.img >list
+	grep -qx ./usr/sbin/vmctl-agent list
+	grep -qx ./etc/systemd/system/kata-containers.target.wants/vmctl-agent.service list
+}
+
+@test "kata.md: the runtime's settings are TOML, and name what the steps have made" {
+	run_step "$(doc_block docs/kata.md 'packaging/kata/dragonball.toml')"
+	python3 - dest/etc/kata-containers/runtime-rs/config.d/50-upcall.toml "$top/packaging/kata/qemu.toml" <<-'END'
+		import sys, tomllib
+		for path in sys.argv[1:]:
+		    with open(path, "rb") as file:
+		        settings = tomllib.load(file)
+		    assert settings["runtime"]["static_sandbox_resource_mgmt"] is False
+		    [(name, hypervisor)] = settings["hypervisor"].items()
+		    assert hypervisor["default_maxvcpus"] > hypervisor["default_vcpus"]
+		    for made in hypervisor["kernel"], hypervisor["image"]:
+		        assert made.startswith("/usr/share/kata-containers/"), made
+	END
+	grep -q /usr/share/kata-containers/kata-containers-upcall.img "$top/docs/kata.md"
+}
