@@ -12,14 +12,14 @@ setup() { cd "$BATS_TEST_TMPDIR" || return; }
 
 # A kernel's source, as far as the patch and into-tree look at it. What is behind the
 # heads of its files differs between kernels.
-kernel_tree() { # kernel_tree DIRECTORY
+kernel_tree() { # kernel_tree DIRECTORY FIRST-OPTION
 	mkdir -p "$1/drivers/misc"
 	sed -n '/^cat >"$misc\/Kconfig"/,/^END/p' "$top/packaging/kata/make-kernel-patch" |
 		sed '1d; $d' >"$1/drivers/misc/Kconfig"
-	printf '\tdepends on INPUT\n\nendmenu\n' >>"$1/drivers/misc/Kconfig"
+	printf 'config %s\n\ttristate\n\nendmenu\n' "$2" >>"$1/drivers/misc/Kconfig"
 	sed -n '/^cat >"$misc\/Makefile"/,/^END/p' "$top/packaging/kata/make-kernel-patch" |
 		sed '1d; $d' >"$1/drivers/misc/Makefile"
-	echo 'obj-$(CONFIG_DUMMY_IRQ)		+= dummy-irq.o' >>"$1/drivers/misc/Makefile"
+	printf 'obj-$(CONFIG_%s)\t\t+= a.o\n\n#\n\nobj-y\t\t+= b.o\n' "$2" >>"$1/drivers/misc/Makefile"
 }
 
 @test "the kernel patch is the same each time, and applies to what into-tree makes" {
@@ -28,25 +28,19 @@ kernel_tree() { # kernel_tree DIRECTORY
 	cmp one/0001-upcall.patch two/0001-upcall.patch
 	cmp one/upcall.conf fragments/upcall.conf
 	expect 0001-upcall.patch "$(ls two)"
-	for tree in patched by-git into; do kernel_tree $tree; done
-	patch --fuzz=0 -d patched -p1 <one/0001-upcall.patch
-	(cd by-git && git apply ../one/0001-upcall.patch)
-	"$top/kmod-upcall/into-tree" into
-	diff -r patched into
-	diff -r by-git into
-	expect 1 "$(grep -c upcall into/drivers/misc/Makefile)"
-	"$top/kmod-upcall/into-tree" into # again, and nothing more
-	diff -r patched into
-}
-
-@test "the kernel patch applies where a vendor has other lines beside its own" {
-	"$top/packaging/kata/make-kernel-patch" one
-	kernel_tree tree
-	sed -i 's/^config SENSORS_LIS3LV02D/config VENDOR/' tree/drivers/misc/Kconfig
-	sed -i '/IBM_ASM/a obj-$(CONFIG_VENDOR)		+= vendor.o' tree/drivers/misc/Makefile
-	patch -d tree -p1 <one/0001-upcall.patch
-	grep -q upcall/Kconfig tree/drivers/misc/Kconfig
-	grep -q upcall/ tree/drivers/misc/Makefile
+	for option in SENSORS_LIS3LV02D VENDOR; do
+		rm -rf patched by-git into
+		for tree in patched by-git into; do kernel_tree $tree $option; done
+		patch --fuzz=0 -d patched -p1 <one/0001-upcall.patch
+		(cd by-git && git apply ../one/0001-upcall.patch)
+		"$top/kmod-upcall/into-tree" into
+		diff -r patched into
+		diff -r by-git into
+		expect 1 "$(grep -c upcall into/drivers/misc/Kconfig)"
+		expect 1 "$(grep -c upcall into/drivers/misc/Makefile)"
+		"$top/kmod-upcall/into-tree" into # again, and nothing more
+		diff -r patched into
+	done
 }
 
 # What osbuilder's rootfs.sh leaves, as far as add-to-rootfs looks at it: the C library
