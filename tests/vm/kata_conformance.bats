@@ -21,7 +21,10 @@ setup_file() {
 	runtime_rs=$!
 	vm up guest --kernel "$VM_KERNEL" --max-cpus 4 \
 		--qemu -netdev --qemu user,id=net,restrict=on \
-		--qemu -device --qemu virtio-net-pci,netdev=net,mac=$mac
+		--qemu -device --qemu virtio-net-pci,netdev=net,mac=$mac || {
+		kill $upcall $runtime_rs
+		return 1
+	}
 	wait $upcall
 	echo 'grpc.Health Check 29999871000' |
 		kata-client "$(sock)" calls runtime-go 1024 >"$(in_file runtime-go)" 2>&1 3>&- &
