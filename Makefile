@@ -56,7 +56,7 @@ PROGRAMS := $(O)/vmctl $(O)/vsockd $(O)/vmctl-agent
 UNITS    := $(patsubst tests/unit/%.c,$(O)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 MODULES  := $(foreach k,$(KERNELS),$(O)/kmod/$(k)/upcall.ko)
 
-.PHONY: all build deps demo check check-kernels check-kernel-debug soak-module soak-vsockd soak-vsock \
+.PHONY: all build deps demo check check-kernels check-kernel-debug check-kata soak-module soak-vsockd soak-vsock \
 	soak-siblings soak-agent fuzz lint install clean help module unit vm bench check-interop
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -75,6 +75,7 @@ help:
 	@echo 'check-agent         the agent and vmctl, on each of $(KERNELS)'
 	@echo 'check-kernels       the module from 6.1 to the newest kernel'
 	@echo 'check-kernel-debug  in a kernel tree; with KASAN, lockdep, kmemleak (builds kernels)'
+	@echo 'check-kata          the kernel that Kata Containers boots, with the driver (builds it)'
 	@echo 'check-interop       the Go and the Rust ttrpc clients against the agent'
 	@echo 'soak-module         500 rounds of each class, on each of $(KERNELS)'
 	@echo 'soak-vsockd         its worker is killed: 2000 times, and 100 under a guest'
@@ -101,7 +102,7 @@ lint:
 check-agent: deps vm build
 	$(Q)tests/check $(addprefix agent-,$(KERNELS))
 
-check-kernels check-kernel-debug: deps
+check-kernels check-kernel-debug check-kata: deps
 	$(Q)tests/$@
 
 soak-siblings: deps vm build

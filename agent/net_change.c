@@ -161,8 +161,9 @@ int net_find_by_mac(const char *mac, char name[NET_NAME_MAX], struct error *err)
 			ret = 0;
 		}
 	net_interfaces_free(list, n);
+	/* On these words Kata's runtime asks again: a device may be on its way. */
 	if (ret)
-		error_set(err, ret, "no interface has the address '%.32s'", mac);
+		error_set(err, ret, "Link not found (Address: %.32s)", mac);
 	return ret;
 }
 

@@ -82,12 +82,15 @@ docs/architecture.md|main -> holder -> vsockd|a picture
 docs/architecture.md|main -> agent -> loop|a picture
 docs/architecture.md|main -> verbs|a picture
 docs/protocol.md|CONNECT 219|bytes, such as upcall.bats sends
+docs/kata.md|git clone|a network, and the sources of another project
+docs/kata.md|./build-kernel.sh|as that; tests/check-kata does what it does
+docs/kata.md|sudo ctr|KVM, containerd and a network
 README.md|make demo|they run the tests'
 
 # Which words of which document the tests take blocks by, a line each: "DOCUMENT|WORDS".
 claims() {
 	grep -ohE "(man_block [a-z.-]+[0-9]|doc_block [A-Za-z./-]+|man_example) ('[^']+'|[A-Za-z]+)" \
-		tests/{vm,guest}/*.bats tests/static/docs.bats |
+		tests/{vm,guest}/*.bats tests/static/{docs,kata}.bats |
 		sed "s/^man_block \([^ ]*\)/docs\/\1/; s/^doc_block //; s/^man_example/docs\/vmctl.1/
 			s/ /|/; s/'//g"
 	sed 's/|[^|]*$//' <<<"$not_run"

@@ -16,6 +16,13 @@ die() {
 cache_dir() { echo "${VMCTL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vmctl}"; }
 kernel_dir() { echo "$(cache_dir)/kernel-$1"; }
 
+# What a kernel for the test guests has beyond allnoconfig: debug.config, without what
+# makes it slow.
+guest_config() { # guest_config DEBUG-CONFIG
+	sed '/^# what checks it/,$d' "$1" | grep '^CONFIG_'
+	printf 'CONFIG_%s=y\n' EXPERT KALLSYMS BUG
+}
+
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
 		"$@"
