@@ -186,8 +186,10 @@ static void print_text(const struct view *v)
 		return;
 	printf("guest           %s, kernel %s, up %.0f s\n", v->info.hostname,
 	       v->info.kernel, (double)v->info.uptime_ns / 1e9);
-	printf("CPUs            %s online of %s present, %zu possible\n",
+	printf("CPUs            %zu online (%s) of %zu present (%s), %zu possible\n",
+	       cpumask_count(&v->info.cpus.online),
 	       cpumask_format(&v->info.cpus.online, online, sizeof(online)),
+	       cpumask_count(&v->info.cpus.present),
 	       cpumask_format(&v->info.cpus.present, present, sizeof(present)),
 	       cpumask_count(&v->info.cpus.possible));
 	printf("memory          %.0f MiB, %.0f MiB available\n",

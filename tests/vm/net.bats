@@ -97,7 +97,7 @@ print(eval(sys.argv[1]))' "$1"
 	expect 0 "$status"
 	expect_match "agent +$(cat "$here/../../VERSION"), answered in " "$output"
 	expect_match "module +$(cat "$here/../../VERSION"), [0-9]+ plugged" "$output"
-	expect_match 'CPUs +0 online of 0 present, 2 possible' "$output"
+	expect_match 'CPUs +1 online .0. of 1 present .0., 2 possible' "$output"
 	vmctl hotplug-cpu guest
 	run vmctl status guest --json
 	expect_match '"online":\[0,1\]' "$output"
