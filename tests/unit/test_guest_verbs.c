@@ -208,7 +208,8 @@ static void status_says_what_answers_and_what_does_not(void **state)
 	assert_int_equal(o.code, 6);
 	expect_words(&o, "agent           " VMCTL_VERSION ", answered in ");
 	expect_words(&o, "module          does not answer\n");
-	expect_words(&o, "CPUs            1 online (0) of 4 present (0-3), 8 possible\n");
+	expect_words(&o,
+		     "CPUs            1 online (0) of 4 present (0-3), 8 possible\n");
 	expect_words(&o, "memory blocks   2 online of 3, of 128 MiB\n");
 	o = run(status_main, ARGS("status", front_address, "--json"));
 	assert_int_equal(o.code, 6);
