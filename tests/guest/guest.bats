@@ -39,6 +39,22 @@ teardown() {
 }
 
 
+# README.md's QEMU in a unit, so that it stays; emulated, which takes slots to spare; with
+# its console in a file, and the tests' shell.
+start_vm() {
+	local ours=(-accel tcg,thread=multi -nodefaults
+		-chardev file,id=console,path=console.log,append=on -serial chardev:console
+		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial chardev:shell)
+	{
+		echo 'cd /srv/share'
+		doc_block README.md 'file=disk.img' |
+			sed "s|--max-cpus 4 --memory|--spare 12 &|; s|qemu-system-x86_64|& ${ours[*]}|"
+		echo wait
+	} >"$work/host/share/start-vm"
+	cat "$work/host/share/start-vm"
+	host systemd-run --quiet --unit=qemu-vm1 sh -eu /srv/share/start-vm
+}
+
 # Of the guest as it is when it has booted: what nobody asked for is there.
 is_installed() {
 	host vmctl wait vm1 --timeout 300
@@ -98,19 +114,7 @@ later() { # later PACKAGE: prints its path, under share
 
 @test "the packaged vsockd@vm1.service serves a VM, as a user of its own" {
 	host sh -euxc "cd /srv/packages; $(doc_block README.md 'systemctl enable --now vsockd@vm1.socket')"
-	# QEMU in a unit, so that it stays; emulated, which takes slots to spare; with its
-	# console in a file, and the tests' shell.
-	local ours=(-accel tcg,thread=multi -nodefaults
-		-chardev file,id=console,path=console.log,append=on -serial chardev:console
-		-chardev socket,id=shell,path=shell.sock,server=on,wait=off -serial chardev:shell)
-	{
-		echo 'cd /srv/share'
-		doc_block README.md 'file=disk.img' |
-			sed "s|--max-cpus 4 --memory|--spare 12 &|; s|qemu-system-x86_64|& ${ours[*]}|"
-		echo wait
-	} >"$work/host/share/start-vm"
-	cat "$work/host/share/start-vm"
-	host systemd-run --quiet --unit=qemu-vm1 sh -eu /srv/share/start-vm
+	start_vm
 	host vmctl wait vm1 --timeout 300
 	[ "$(host systemctl is-active vsockd@vm1.service)" = active ]
 	user=$(host stat -c %u "/proc/$(main_pid vsockd@vm1.service)")
@@ -142,6 +146,17 @@ later() { # later PACKAGE: prints its path, under share
 	eventually again
 	is_installed
 	works
+}
+
+@test "shutdown halts the guest, which starts again with its machine" {
+	host vmctl shutdown vm1
+	# A machine without ACPI cannot switch itself off.
+	halted() { tail -n 3 "$work/host/share/console.log" | grep -E "reboot: (System halted|Power down)"; }
+	eventually halted
+	run -7 host vmctl ping vm1 --timeout 5
+	host systemctl stop qemu-vm1.service
+	start_vm
+	is_installed
 }
 
 @test "an upgrade on the host: the VM goes on, its connections end and can be made again" {
