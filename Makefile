@@ -83,6 +83,7 @@ help:
 	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'install      all; or install-host, install-agent, install-module'
+	@echo 'packages     Debian 12 and 13, in $(O)/packages     check-packages  installs them'
 	@echo 'dist lint clean'
 
 deps:
@@ -298,6 +299,8 @@ install-host: $(O)/vmctl $(O)/vsockd
 	sed 's,@SBINDIR@,$(SBINDIR),' packaging/systemd/vsockd@.service.in \
 		>$(DESTDIR)$(UNITDIR)/vsockd@.service
 	$(INSTALL) -m 644 packaging/systemd/vsockd@.socket $(DESTDIR)$(UNITDIR)
+	$(INSTALL) -D -m 644 packaging/systemd/vmctl.sysusers \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/vmctl.conf
 	$(INSTALL) -D -m 644 packaging/completion/vmctl.bash \
 		$(DESTDIR)$(SHAREDIR)/bash-completion/completions/vmctl
 	$(INSTALL) -D -m 644 packaging/completion/_vmctl $(DESTDIR)$(SHAREDIR)/$(ZSHDIR)/_vmctl
@@ -332,11 +335,17 @@ install_pages = $(foreach page,$(1),$(INSTALL) -D -m 644 docs/$(page) \
 	$(DESTDIR)$(MANDIR)/man$(lastword $(subst ., ,$(page)))/$(page) &&) true
 
 # The source as it is committed, for who builds packages elsewhere.
-DIST := $(O)/vmctl-$(VERSION).tar.gz
-dist: $(DIST)
-$(DIST): $(shell git ls-files 2>/dev/null)
-	$(Q)mkdir -p $(@D)
-	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$@
+dist:
+	$(Q)mkdir -p $(O)
+	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$(O)/vmctl-$(VERSION).tar.gz
+
+# Each in a system of its own kind.
+.PHONY: packages packages-deb check-packages
+packages: packages-deb
+	$(Q)! test -x packaging/make-rpm || O=$(O) packaging/make-rpm
+
+packages-deb:
+	$(Q)O=$(O) packaging/make-deb
 
 clean:
 	rm -rf $(O)

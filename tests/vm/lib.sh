@@ -109,3 +109,48 @@ private_apt_update() {
 	private_apt_get update -qq || return
 	private_apt_updated=$private_apt
 }
+
+# Makes a Debian of the machine's mirror: of the first of the suites, and apt there has
+# the others too.
+make_root() { # make_root "SUITE..." TARGET [mmdebstrap option...]
+	local suites=$1 target=$2 main
+	shift 2
+	need_packages mmdebstrap
+	main=$(mirror Debian)
+	[ -n "$main" ] || die "apt knows no Debian mirror; run apt-get update first"
+	# shellcheck disable=SC2086 # words
+	printf "deb $main %s main\n" $suites |
+		as_root mmdebstrap --quiet --aptopt='APT::Install-Recommends "false"' "$@" \
+			"${suites%% *}" "$target" -
+}
+
+# One that is kept in the cache, and made anew when what it is made of has changed.
+# Prints its archive's path.
+kept_root() { # kept_root NAME WHAT-IT-IS-MADE-OF SUITE [mmdebstrap option...]
+	local name=$1 made_of=$2 archive
+	shift 2
+	archive=$(cache_dir)/$name.tar.zst
+	if [ ! -e "$archive" ] || [ "$(cat "$archive.of" 2>/dev/null)" != "$made_of" ]; then
+		note "making $archive"
+		mkdir -p "$(cache_dir)"
+		need_packages zstd
+		rm -f "$archive.of"
+		make_root "$1" "$archive.part.tar.zst" "${@:2}" || return
+		mv -f "$archive.part.tar.zst" "$archive"
+		echo "$made_of" >"$archive.of"
+	fi
+	echo "$archive"
+}
+
+unpack_root() { # unpack_root ARCHIVE FOLDER
+	as_root mkdir "$2"
+	as_root tar -C "$2" --zstd -xpf "$1"
+}
+
+# Runs a command in such a Debian, with a /proc. It sees nothing of this machine but its
+# kernel: no processes, no network, none of its files.
+inside() { # inside ROOT COMMAND...
+	local root=$1
+	shift
+	as_root unshare --mount --pid --net --ipc --uts --fork --root="$root" --mount-proc "$@"
+}
