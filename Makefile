@@ -345,7 +345,15 @@ packages: packages-deb
 	$(Q)! test -x packaging/make-rpm || O=$(O) packaging/make-rpm
 
 packages-deb:
+	$(Q)tests/deps packages
 	$(Q)O=$(O) packaging/make-deb
+
+check-packages:
+	$(Q)tests/deps packages
+	$(Q)O=$(O) packaging/make-deb --twice
+	$(Q)for release in 12 13; do \
+		RELEASE=$$release O=$(O) bats --tap tests/packages/debian.bats || exit; \
+	done
 
 clean:
 	rm -rf $(O)

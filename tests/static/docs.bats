@@ -82,7 +82,8 @@ docs/architecture.md|main -> holder -> vsockd|a picture
 docs/architecture.md|main -> agent -> loop|a picture
 docs/architecture.md|main -> verbs|a picture
 docs/protocol.md|CONNECT 219|bytes, such as upcall.bats sends
-README.md|make demo|they run the tests'
+README.md|make demo|they run the tests
+README.md|apt install ./|tests/packages does, in a Debian of its own'
 
 # Which words of which document the tests take blocks by, a line each: "DOCUMENT|WORDS".
 claims() {

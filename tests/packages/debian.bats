@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The packages of packaging/make-deb in a Debian of their release, $RELEASE, with the
+# headers of its stock kernel: apt installs, upgrades, removes and purges them. Nothing
+# runs there, so what would be asked of the service manager and of the kernel is noted.
+
+top=$(readlink -f "$BATS_TEST_DIRNAME/../..")
+RELEASE=${RELEASE:-12}
+codenames=([12]=bookworm [13]=trixie)
+# shellcheck source=tests/vm/lib.sh
+. "$top/tests/vm/lib.sh"
+built=$(readlink -f "${O:-$top/build}")/packages/debian-$RELEASE
+version=$(cat "$top/VERSION")
+root=$BATS_FILE_TMPDIR/root
+
+# All that ours need of others is there, and depmod has been.
+test_root() {
+	local needs
+	needs=$(for deb in "$built"/*.deb; do dpkg-deb -f "$deb" Depends; done |
+		sed '/^$/d' | sort -u | paste -sd,)
+	kept_root "test-root-$RELEASE" "$needs" "${codenames[$RELEASE]}" --variant=apt \
+		--include=linux-headers-amd64 \
+		--customize-hook="chroot \"\$1\" apt-get satisfy --yes -qq '$needs' >/dev/null" \
+		--customize-hook='chroot "$1" depmod "$(ls "$1/lib/modules")"'
+}
+
+there() { # there COMMAND...
+	inside "$root" env -i PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+		LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+}
+
+apt() { there apt-get --yes -o=Dpkg::Use-Pty=0 "$@"; }
+
+# What apt knows is what is in these packages.
+offer() { # offer DEB...
+	as_root rm -rf "$root/repository"
+	as_root mkdir "$root/repository"
+	as_root cp "$@" "$root/repository"
+	there sh -ec 'cd /repository && dpkg-scanpackages . >Packages'
+	apt update
+}
+
+# A package as it would be of the release after this one.
+next_release() { # next_release DEB FOLDER
+	local tree=$BATS_FILE_TMPDIR/next
+	rm -rf "$tree"
+	dpkg-deb -R "$1" "$tree"
+	[ ! -d "$tree/usr/src" ] || mv "$tree"/usr/src/upcall-* "$tree/usr/src/upcall-99.1"
+	find "$tree" \( -path '*/DEBIAN/*' -o -path '*/usr/src/*' \) -type f \
+		-exec sed -i "s/$version/99.1/g" {} +
+	dpkg-deb --root-owner-group -b "$tree" "$2" >/dev/null
+}
+
+# Every file, and the kinds that programs of Debian write when they like. DKMS makes
+# its key with the first module.
+files() {
+	(cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./run -o -path ./tmp -o \
+		-path ./repository -o -path ./calls -o -path ./var/cache -o -path ./var/log -o \
+		-path ./var/lib/apt \) -prune -o -print) |
+		grep -vE '^\./(etc/g?(group|shadow)-|var/lib/dpkg/.*-old|var/lib/dkms/mok\.(key|pub))$' |
+		sort
+}
+
+setup_file() {
+	local command archive
+	compgen -G "$built/*.deb" >/dev/null || die "run packaging/make-deb $RELEASE first"
+	archive=$(test_root)
+	unpack_root "$archive" "$root"
+	echo 'deb [trusted=yes] file:/repository ./' >"$root/etc/apt/sources.list"
+	rm -rf "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/*
+	# As if it were running, with the module loaded.
+	mkdir -p "$root/run/systemd/system" "$root/sys/module/upcall"
+	for command in systemctl modprobe rmmod; do
+		printf '#!/bin/sh\necho "%s $*" >>/calls\n' $command >"$root/usr/local/sbin/$command"
+		chmod +x "$root/usr/local/sbin/$command"
+	done
+	mkdir "$BATS_FILE_TMPDIR/offered"
+	for deb in "$built"/*.deb; do
+		[[ $deb == *-dbgsym_* ]] || next_release "$deb" "$BATS_FILE_TMPDIR/offered"
+	done
+	files >"$BATS_FILE_TMPDIR/before"
+}
+
+teardown_file() { as_root rm -rf "$root"; }
+
+setup() {
+	kernel=$(ls "$root/lib/modules")
+	rm -f "$root/calls"
+}
+
+@test "apt installs the packages, and starts what is to run" {
+	offer "$built"/*.deb
+	apt install vmctl vmctl-agent upcall-dkms
+	for program in vmctl vsockd vmctl-agent; do
+		[[ $(there $program --version) == *$version* ]]
+	done
+	# They may come in any order.
+	grep -qx 'systemctl .*start vmctl-agent.service' "$root/calls"
+	grep -q '^modprobe .*upcall' "$root/calls"
+	[ "$(grep -cE '^systemctl .*(start|stop)|^(modprobe|rmmod)' "$root/calls")" -eq 2 ]
+	[ -L "$root/etc/systemd/system/multi-user.target.wants/vmctl-agent.service" ]
+	there getent group vmctl
+}
+
+@test "DKMS builds the module for the release's stock kernel, signed with its key" {
+	[[ $(there dkms status upcall) == *"upcall/$version, $kernel, x86_64: installed"* ]]
+	there modinfo -k "$kernel" upcall
+	# The certificate that the firmware is to be given, by mokutil --import.
+	subject=$(there openssl x509 -inform DER -in /var/lib/dkms/mok.pub -noout -subject)
+	signer=$(there modinfo -k "$kernel" -F signer upcall)
+	[ -n "$signer" ] && [[ $subject == *"$signer"* ]]
+}
+
+@test "DKMS signs with another key where its configuration names one" {
+	there openssl req -new -x509 -nodes -days 1 -subj '/CN=key of this test' -newkey rsa:2048 \
+		-keyout /root/test.key -outform DER -out /root/test.pub
+	printf 'mok_signing_key=/root/test.key\nmok_certificate=/root/test.pub\n' \
+		>"$root/etc/dkms/framework.conf.d/test.conf"
+	there dkms build upcall/"$version" -k "$kernel" --force
+	there dkms install upcall/"$version" -k "$kernel" --force
+	[ "$(there modinfo -k "$kernel" -F signer upcall)" = 'key of this test' ]
+	rm "$root/etc/dkms/framework.conf.d/test.conf" "$root/root"/test.{key,pub}
+}
+
+@test "an upgrade restarts what runs, keeps the configuration and builds the module anew" {
+	echo '#changed' >>"$root/etc/vmctl/agent-policy.conf"
+	echo CID=3 >"$root/etc/vmctl/vm1.conf"
+	offer "$BATS_FILE_TMPDIR/offered"/*.deb
+	apt upgrade
+	[ "$(there dpkg-query -W -f '${Version}\n' vmctl vmctl-agent upcall-dkms | grep -c ^99.1)" -eq 3 ]
+	grep -qx '#changed' "$root/etc/vmctl/agent-policy.conf"
+	# No machine's sockets are closed, and the module stays.
+	grep -q '^systemctl .*try-restart vsockd@\*.service' "$root/calls"
+	grep -q '^systemctl .*restart vmctl-agent.service' "$root/calls"
+	run ! grep -E 'stop|rmmod' "$root/calls"
+	[[ $(there dkms status) == "upcall/99.1, $kernel, x86_64: installed"* ]]
+	[ "$(there modinfo -k "$kernel" -F version upcall)" = 99.1 ]
+	[ ! -e "$root/usr/src/upcall-$version" ]
+}
+
+@test "removal stops all of it, and leaves the configuration alone" {
+	mkdir -p "$root/run/vmctl/vm1"
+	# As systemctl enable would.
+	ln -s /lib/systemd/system/vsockd@.service \
+		"$root/etc/systemd/system/multi-user.target.wants/vsockd@vm1.service"
+	apt remove vmctl vmctl-agent upcall-dkms
+	grep -q '^systemctl .*stop vsockd@\*.service vsockd@\*.socket' "$root/calls"
+	grep -q '^systemctl .*stop vmctl-agent.service' "$root/calls"
+	grep -qx 'rmmod upcall' "$root/calls"
+	[ ! -e "$root/run/vmctl" ]
+	files | grep -vE '^\./var/lib/(dpkg/info/|systemd/deb-systemd-helper)' >"$BATS_TEST_TMPDIR/left"
+	diff "$BATS_FILE_TMPDIR/before" "$BATS_TEST_TMPDIR/left" | grep '^[<>]' >"$BATS_TEST_TMPDIR/new" || true
+	cat "$BATS_TEST_TMPDIR/new"
+	[ "$(cat "$BATS_TEST_TMPDIR/new")" = '> ./etc/systemd/system/multi-user.target.wants/vmctl-agent.service
+> ./etc/systemd/system/multi-user.target.wants/vsockd@vm1.service
+> ./etc/vmctl
+> ./etc/vmctl/agent-policy.conf
+> ./etc/vmctl/vm1.conf' ]
+}
+
+@test "purge leaves no file but those that nobody installed" {
+	apt purge vmctl vmctl-agent upcall-dkms
+	files >"$BATS_TEST_TMPDIR/left"
+	diff "$BATS_FILE_TMPDIR/before" "$BATS_TEST_TMPDIR/left" >"$BATS_TEST_TMPDIR/new" || true
+	cat "$BATS_TEST_TMPDIR/new"
+	[ "$(grep '^[<>]' "$BATS_TEST_TMPDIR/new")" = '> ./etc/vmctl
+> ./etc/vmctl/vm1.conf' ]
+}
