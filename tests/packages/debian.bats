@@ -11,12 +11,13 @@ codenames=([12]=bookworm [13]=trixie)
 . "$top/tests/vm/lib.sh"
 built=$(readlink -f "${O:-$top/build}")/packages/debian-$RELEASE
 version=$(cat "$top/VERSION")
+debs=("$built"/{vmctl,vmctl-agent,upcall-dkms}_*.deb)
 root=$BATS_FILE_TMPDIR/root
 
 # All that ours need of others is there, and depmod has been.
 test_root() {
 	local needs
-	needs=$(for deb in "$built"/*.deb; do dpkg-deb -f "$deb" Depends; done |
+	needs=$(for deb in "${debs[@]}"; do dpkg-deb -f "$deb" Depends; done |
 		sed '/^$/d' | sort -u | paste -sd,)
 	kept_root "test-root-$RELEASE" "$needs" "${codenames[$RELEASE]}" --variant=apt \
 		--include=linux-headers-amd64 \
@@ -63,7 +64,7 @@ files() {
 
 setup_file() {
 	local command archive
-	compgen -G "$built/*.deb" >/dev/null || die "run packaging/make-deb $RELEASE first"
+	[ -e "${debs[0]}" ] || die "run packaging/make-deb $RELEASE first"
 	archive=$(test_root)
 	unpack_root "$archive" "$root"
 	echo 'deb [trusted=yes] file:/repository ./' >"$root/etc/apt/sources.list"
@@ -75,8 +76,8 @@ setup_file() {
 		chmod +x "$root/usr/local/sbin/$command"
 	done
 	mkdir "$BATS_FILE_TMPDIR/offered"
-	for deb in "$built"/*.deb; do
-		[[ $deb == *-dbgsym_* ]] || next_release "$deb" "$BATS_FILE_TMPDIR/offered"
+	for deb in "${debs[@]}"; do
+		next_release "$deb" "$BATS_FILE_TMPDIR/offered"
 	done
 	files >"$BATS_FILE_TMPDIR/before"
 }
@@ -89,7 +90,7 @@ setup() {
 }
 
 @test "apt installs the packages, and starts what is to run" {
-	offer "$built"/*.deb
+	offer "${debs[@]}"
 	apt install vmctl vmctl-agent upcall-dkms
 	for program in vmctl vsockd vmctl-agent; do
 		[[ $(there $program --version) == *$version* ]]

@@ -148,9 +148,10 @@ unpack_root() { # unpack_root ARCHIVE FOLDER
 }
 
 # Runs a command in such a Debian, with a /proc. It sees nothing of this machine but its
-# kernel: no processes, no network, none of its files.
+# kernel, of which it can change nothing: no processes, no network, none of its files.
 inside() { # inside ROOT COMMAND...
 	local root=$1
 	shift
-	as_root unshare --mount --pid --net --ipc --uts --fork --root="$root" --mount-proc "$@"
+	as_root setpriv --bounding-set=-sys_module,-sys_boot,-sys_time,-sys_rawio \
+		unshare --mount --pid --net --ipc --uts --fork --root="$root" --mount-proc "$@"
 }
