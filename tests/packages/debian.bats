@@ -69,10 +69,11 @@ setup_file() {
 	unpack_root "$archive" "$root"
 	echo 'deb [trusted=yes] file:/repository ./' >"$root/etc/apt/sources.list"
 	rm -rf "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/*
-	# As if it were running, with the module loaded.
+	# As if it were running, with the unit enabled and the module loaded.
 	mkdir -p "$root/run/systemd/system" "$root/sys/module/upcall"
 	for command in systemctl modprobe rmmod; do
-		printf '#!/bin/sh\necho "%s $*" >>/calls\n' $command >"$root/usr/local/sbin/$command"
+		printf '#!/bin/sh\necho "%s $*" >>/calls\necho enabled\n' $command \
+			>"$root/usr/local/sbin/$command"
 		chmod +x "$root/usr/local/sbin/$command"
 	done
 	mkdir "$BATS_FILE_TMPDIR/offered"

@@ -26,7 +26,7 @@ setup() { cd "$top"; }
 	for file in bin/vmctl sbin/vsockd sbin/vmctl-agent share/man/man1/vmctl.1 \
 		share/man/man8/vsockd.8 share/man/man8/vmctl-agent.8 \
 		lib/systemd/system/vmctl-agent.service lib/systemd/system/vsockd@.service \
-		lib/systemd/system/vsockd@.socket; do
+		lib/systemd/system/vsockd@.socket lib/sysusers.d/vmctl.conf; do
 		[ -f "$BATS_TEST_TMPDIR/dest/usr/$file" ] || { echo "no $file"; return 1; }
 	done
 	grep -q 'ExecStart=/usr/sbin/vmctl-agent' \
