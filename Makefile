@@ -83,7 +83,7 @@ help:
 	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'install      all; or install-host, install-agent, install-module'
-	@echo 'packages     Debian 12 and 13, in $(O)/packages     check-packages  installs them'
+	@echo 'packages     Debian 12 and 13, and RPMs, in $(O)/packages; check-packages installs them'
 	@echo 'dist lint clean'
 
 deps:
@@ -340,13 +340,16 @@ dist:
 	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$(O)/vmctl-$(VERSION).tar.gz
 
 # Each in a system of its own kind.
-.PHONY: packages packages-deb check-packages
-packages: packages-deb
-	$(Q)! test -x packaging/make-rpm || O=$(O) packaging/make-rpm
+.PHONY: packages packages-deb packages-rpm check-packages
+packages: packages-deb packages-rpm
 
 packages-deb:
 	$(Q)tests/deps packages
 	$(Q)O=$(O) packaging/make-deb
+
+packages-rpm:
+	$(Q)tests/deps packages
+	$(Q)O=$(O) packaging/make-rpm
 
 check-packages:
 	$(Q)tests/deps packages
@@ -354,6 +357,8 @@ check-packages:
 	$(Q)for release in 12 13; do \
 		RELEASE=$$release O=$(O) bats --tap tests/packages/debian.bats || exit; \
 	done
+	$(Q)O=$(O) packaging/make-rpm --twice
+	$(Q)O=$(O) bats --tap tests/packages/rpm.bats
 
 clean:
 	rm -rf $(O)
