@@ -22,15 +22,15 @@ test_root() {
 	kept_root "test-root-$RELEASE" "$needs" "${codenames[$RELEASE]}" --variant=apt \
 		--include=linux-headers-amd64 \
 		--customize-hook="chroot \"\$1\" apt-get satisfy --yes -qq '$needs' >/dev/null" \
-		--customize-hook='chroot "$1" depmod "$(ls "$1/lib/modules")"'
+		--customize-hook='chroot "$1" depmod "$(ls "$1/lib/modules")" 2>/dev/null'
 }
 
+path=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 there() { # there COMMAND...
-	inside "$root" env -i PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-		LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+	inside "$root" env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-apt() { there apt-get --yes -o=Dpkg::Use-Pty=0 "$@"; }
+apt() { there apt-get --yes -qq -o=Dpkg::Use-Pty=0 -o=DPkg::Path=$path "$@"; }
 
 # What apt knows is what is in these packages.
 offer() { # offer DEB...
@@ -48,7 +48,7 @@ next_release() { # next_release DEB FOLDER
 	dpkg-deb -R "$1" "$tree"
 	[ ! -d "$tree/usr/src" ] || mv "$tree"/usr/src/upcall-* "$tree/usr/src/upcall-99.1"
 	find "$tree" \( -path '*/DEBIAN/*' -o -path '*/usr/src/*' \) -type f \
-		-exec sed -i "s/$version/99.1/g" {} +
+		-exec sed -i "s/${version//./\\.}/99.1/g" {} +
 	dpkg-deb --root-owner-group -b "$tree" "$2" >/dev/null
 }
 
