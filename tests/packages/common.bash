@@ -7,18 +7,21 @@
 # shellcheck source=tests/vm/lib.sh disable=SC2154 # $top is its loader's
 . "$top/tests/vm/lib.sh"
 
+path=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 there() { # there COMMAND...
-	inside "$root" env -i PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-		LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
+	inside "$root" env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-# As if it were running, with the units enabled and the module loaded.
+# As if it were running, with the units enabled and the module loaded. What is enabled is
+# a matter of files.
 as_if_running() {
 	local command
+	[ "$(id -u)" -eq 0 ] || die "it has to be root"
 	mkdir -p "$root/run/systemd/system" "$root/sys/module/upcall"
 	for command in systemctl modprobe rmmod; do
-		printf '#!/bin/sh\necho "%s $*" >>/calls\necho enabled\n' $command \
-			>"$root/usr/local/sbin/$command"
+		printf '%s\n' '#!/bin/sh' "echo $command \"\$*\" >>/calls" \
+			'case "$*" in *preset* | *able\ *) SYSTEMD_OFFLINE=1 exec /bin/systemctl "$@" ;; esac' \
+			'echo enabled' >"$root/usr/local/sbin/$command"
 		chmod +x "$root/usr/local/sbin/$command"
 	done
 }
