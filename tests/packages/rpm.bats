@@ -114,7 +114,7 @@ wants=etc/systemd/system/multi-user.target.wants
 	programs "$BATS_TEST_TMPDIR/programs"
 	# shellcheck disable=SC2046 # words
 	make -C "$top" --no-print-directory install \
-		$(taken_for_new "$BATS_TEST_TMPDIR/made") DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr \
+		$(taken_for_new "$BATS_TEST_TMPDIR/programs") DESTDIR="$BATS_TEST_TMPDIR/dest" PREFIX=/usr \
 		DOCDIR=/usr/share/doc/vmctl-agent UNITDIR=/usr/lib/systemd/system >/dev/null
 	(cd "$BATS_TEST_TMPDIR/dest" && find . -type f) | sed 's,^\.,,; s,/man./.*,&.gz,' | sort >"$BATS_TEST_TMPDIR/made"
 	for file in $(rpm -ql "${packages[@]}"); do
