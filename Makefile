@@ -84,7 +84,9 @@ help:
 	@echo 'soak-agent          a guest paused for a minute, a command of 1 GiB, on each of $(KERNELS)'
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'install      all; or install-host, install-agent, install-module'
-	@echo 'packages     Debian 12 and 13, in $(O)/packages     check-packages  installs them'
+	@echo 'packages     Debian 12 and 13, and RPMs, in $(O)/packages'
+	@echo 'check-packages      installs and removes them, each in a system of its kind'
+	@echo 'check-guest         Debian guests and a host with them, run by systemd'
 	@echo 'dist lint clean'
 
 deps:
@@ -341,13 +343,16 @@ dist:
 	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$(O)/vmctl-$(VERSION).tar.gz
 
 # Each in a system of its own kind.
-.PHONY: packages packages-deb check-packages check-guest
-packages: packages-deb
-	$(Q)! test -x packaging/make-rpm || O=$(O) packaging/make-rpm
+.PHONY: packages packages-deb packages-rpm check-packages check-guest
+packages: packages-deb packages-rpm
 
 packages-deb:
 	$(Q)tests/deps packages
 	$(Q)O=$(O) packaging/make-deb
+
+packages-rpm:
+	$(Q)tests/deps packages
+	$(Q)O=$(O) packaging/make-rpm
 
 check-packages:
 	$(Q)tests/deps packages
@@ -355,6 +360,8 @@ check-packages:
 	$(Q)for release in 12 13; do \
 		RELEASE=$$release O=$(O) bats --tap tests/packages/debian.bats || exit; \
 	done
+	$(Q)O=$(O) packaging/make-rpm --twice
+	$(Q)O=$(O) bats --tap tests/packages/rpm.bats
 
 # Debian guests and a host with the packages, run by systemd.
 check-guest: packages-deb

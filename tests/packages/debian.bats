@@ -7,12 +7,11 @@
 top=$(readlink -f "$BATS_TEST_DIRNAME/../..")
 RELEASE=${RELEASE:-12}
 codenames=([12]=bookworm [13]=trixie)
-# shellcheck source=tests/vm/lib.sh
-. "$top/tests/vm/lib.sh"
 built=$(readlink -f "${O:-$top/build}")/packages/debian-$RELEASE
 version=$(cat "$top/VERSION")
 debs=("$built"/{vmctl,vmctl-agent,upcall-dkms}_*.deb)
 root=$BATS_FILE_TMPDIR/root
+load common
 
 # All that ours need of others is there, and depmod has been.
 test_root() {
@@ -23,11 +22,6 @@ test_root() {
 		--include=linux-headers-amd64 \
 		--customize-hook="chroot \"\$1\" apt-get satisfy --yes -qq '$needs' >/dev/null" \
 		--customize-hook='chroot "$1" depmod "$(ls "$1/lib/modules")" 2>/dev/null'
-}
-
-path=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
-there() { # there COMMAND...
-	inside "$root" env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }
 
 apt() { there apt-get --yes -qq -o=Dpkg::Use-Pty=0 -o=DPkg::Path=$path "$@"; }
@@ -52,38 +46,17 @@ next_release() { # next_release DEB FOLDER
 	dpkg-deb --root-owner-group -b "$tree" "$2" >/dev/null
 }
 
-# Every file, and the kinds that programs of Debian write when they like. DKMS makes
-# its key with the first module.
-files() {
-	(cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./run -o -path ./tmp -o \
-		-path ./repository -o -path ./calls -o -path ./var/cache -o -path ./var/log -o \
-		-path ./var/lib/apt \) -prune -o -print) |
-		grep -vE '^\./(etc/g?(group|shadow)-|var/lib/dpkg/.*-old|var/lib/dkms/mok\.(key|pub))$' |
-		sort
-}
-
 # Which have come and gone since before there were ours.
 changed() { diff "$BATS_FILE_TMPDIR/before" <(files) | grep '^[<>]' | tee /dev/stderr; }
 
 setup_file() {
-	local command archive deb
-	[ "$(id -u)" -eq 0 ] || die "it has to be root"
+	local archive deb
 	[ -e "${debs[0]}" ] || die "run packaging/make-deb $RELEASE first"
 	archive=$(test_root)
 	unpack_root "$archive" "$root"
 	echo 'deb [trusted=yes] file:/repository ./' >"$root/etc/apt/sources.list"
 	rm -rf "$root"/etc/apt/sources.list.d/* "$root"/var/lib/apt/lists/*
-	# As if it were running, with the unit enabled and the module loaded.
-	mkdir -p "$root/run/systemd/system" "$root/sys/module/upcall"
-	for command in systemctl modprobe rmmod; do
-		printf '%s\n' '#!/bin/sh' "echo $command \"\$*\" >>/calls" \
-			'case "$*" in *preset*) exec /bin/systemctl "$@" ;; esac' 'echo enabled' \
-			>"$root/usr/local/sbin/$command"
-		chmod +x "$root/usr/local/sbin/$command"
-	done
-	# What is no container's.
-	printf '#!/bin/sh\nexit 1\n' >"$root/usr/local/sbin/systemd-detect-virt"
-	chmod +x "$root/usr/local/sbin/systemd-detect-virt"
+	as_if_running
 	mkdir "$BATS_FILE_TMPDIR/offered"
 	for deb in "${debs[@]}"; do
 		next_release "$deb" "$BATS_FILE_TMPDIR/offered"

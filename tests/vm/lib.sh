@@ -149,6 +149,18 @@ kept_root() { # kept_root NAME WHAT-IT-IS-MADE-OF SUITE [mmdebstrap option...]
 	echo "$archive"
 }
 
+# One with what the packages' build needs, and the programs that are named.
+build_root() { # build_root NAME SUITE PROGRAM,...
+	local control
+	control=$(dirname "${BASH_SOURCE[0]}")/../../packaging/debian/control
+	# shellcheck disable=SC2016 # for mmdebstrap's own shell
+	kept_root "$1" "$3 $(sed '/^$/q' "$control")" "$2" --variant=buildd --include="$3" \
+		--customize-hook='mkdir -p "$1/tmp/source/debian"' \
+		--customize-hook="copy-in $control /tmp/source/debian" \
+		--customize-hook='chroot "$1" apt-get build-dep --yes -qq /tmp/source >/dev/null' \
+		--customize-hook='rm -r "$1/tmp/source"'
+}
+
 unpack_root() { # unpack_root ARCHIVE FOLDER
 	as_root mkdir "$2"
 	as_root tar -C "$2" --zstd -xpf "$1"
