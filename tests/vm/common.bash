@@ -268,11 +268,12 @@ link_kernel() {
 }
 
 # Puts what is here in the place of what a reader would have: a registry of the test's own
-# for /run, and that kernel and initramfs.
+# for /run, and that kernel and initramfs; and the moment that a reader takes to type on.
 mended() {
 	sed "s,/run/vmctl,$VMCTL_RUN_DIR,g; s,/run/vm\([12]\),$VMCTL_RUN_DIR/vm\1,g
 		s,/run/peers,$VMCTL_RUN_DIR/peers,g
 		s,qemu-system-x86_64,& -nodefaults -no-reboot,
+		/sock &\$/a timeout 60 sh -c 'until test -S $VMCTL_RUN_DIR/vm1/vhost.sock; do sleep 0.1; done'
 		s,root=/dev/vda1,console=ttyS0,; s,-kernel vmlinuz -append,-display none -initrd initrd.img &,"
 }
 

@@ -109,8 +109,9 @@ $(page_qemu)"
 		server.handle_request()
 	END
 	eventually test -s port
-	run_block "$(man_block vsockd.8 '--connect 80' | mended | sed "s/8080/$(cat port)/; \$ s/\$/ \&/")
-$(page_qemu)"
+	run_block "$(man_block vsockd.8 '--connect 80' | mended | sed "s/8080/$(cat port)/; \$ s/\$/ \&/")"
+	eventually test -S "$VMCTL_RUN_DIR/vm1/vhost.sock"
+	run_block "$(page_qemu)"
 	eventually guest-shell shell.sock 2 true
 	expect_match 'hello from the host' "$(guest-shell shell.sock 20 \
 		'printf "GET /page HTTP/1.0\r\n\r\n" | socat -t 10 - VSOCK-CONNECT:2:80')"
