@@ -6,7 +6,6 @@
 
 top=$(readlink -f "$BATS_TEST_DIRNAME/../..")
 RELEASE=${RELEASE:-12}
-codenames=([12]=bookworm [13]=trixie)
 built=$(readlink -f "${O:-$top/build}")/packages/debian-$RELEASE
 version=$(cat "$top/VERSION")
 debs=("$built"/{vmctl,vmctl-agent,upcall-dkms}_*.deb)
@@ -18,7 +17,7 @@ test_root() {
 	local needs
 	needs=$(for deb in "${debs[@]}"; do dpkg-deb -f "$deb" Depends; done |
 		sed '/^$/d' | sort -u | paste -sd,)
-	kept_root "test-root-$RELEASE" "$needs" "${codenames[$RELEASE]}" --variant=apt \
+	kept_root "test-root-$RELEASE" "$needs" "$(codename_of "$RELEASE")" --variant=apt \
 		--include=linux-headers-amd64 \
 		--customize-hook="chroot \"\$1\" apt-get satisfy --yes -qq '$needs' >/dev/null" \
 		--customize-hook='chroot "$1" depmod "$(ls "$1/lib/modules")" 2>/dev/null'
@@ -51,6 +50,7 @@ changed() { diff "$BATS_FILE_TMPDIR/before" <(files) | grep '^[<>]' | tee /dev/s
 
 setup_file() {
 	local archive deb
+	[ "$(id -u)" -eq 0 ] || die "it has to be root"
 	[ -e "${debs[0]}" ] || die "run packaging/make-deb $RELEASE first"
 	archive=$(test_root)
 	unpack_root "$archive" "$root"

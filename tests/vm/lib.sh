@@ -117,6 +117,13 @@ private_apt_update() {
 	private_apt_updated=$private_apt
 }
 
+# The Debians that there are packages for, by their release.
+codenames=([12]=bookworm [13]=trixie)
+codename_of() { # codename_of RELEASE
+	[ -n "${codenames[$1]-}" ] || die "Debian ${!codenames[*]} are known, not $1"
+	echo "${codenames[$1]}"
+}
+
 # Makes a Debian of the machine's mirror: of the first of the suites, and apt there has
 # the others too.
 make_root() { # make_root "SUITE..." TARGET [mmdebstrap option...]
