@@ -22,11 +22,10 @@ as_if_running() {
 		printf '%s\n' '#!/bin/sh' "echo $command \"\$*\" >>/calls" \
 			'case "$*" in *preset* | *able\ *) SYSTEMD_OFFLINE=1 exec /bin/systemctl "$@" ;; esac' \
 			'echo enabled' >"$root/usr/local/sbin/$command"
-		chmod +x "$root/usr/local/sbin/$command"
 	done
 	# What is no container's.
 	printf '#!/bin/sh\nexit 1\n' >"$root/usr/local/sbin/systemd-detect-virt"
-	chmod +x "$root/usr/local/sbin/systemd-detect-virt"
+	chmod +x "$root"/usr/local/sbin/*
 }
 
 # Every file, and the kinds that programs of Debian write when they like. DKMS makes
