@@ -99,8 +99,8 @@ setup() {
 	echo CID=3 >"$root/etc/vmctl/vm1.conf"
 	# From here on, DKMS is to sign with a key of the administrator's.
 	there openssl req -new -x509 -nodes -days 1 -subj '/CN=key of this test' -newkey rsa:2048 \
-		-keyout /root/test.key -outform DER -out /root/test.pub
-	printf 'mok_signing_key=/root/test.key\nmok_certificate=/root/test.pub\n' \
+		-keyout /etc/test.key -outform DER -out /etc/test.pub
+	printf 'mok_signing_key=/etc/test.key\nmok_certificate=/etc/test.pub\n' \
 		>"$root/etc/dkms/framework.conf.d/test.conf"
 	offer "$BATS_FILE_TMPDIR/offered"/*.deb
 	apt upgrade
