@@ -27,7 +27,7 @@ rpm() {
 }
 
 # What stays without packages is their database.
-rest() { files | grep -v '^\./root/\.rpmdb'; }
+rest() { files | grep -v '^\./[a-z]*/\.rpmdb'; }
 left() { # left: what is there beside what was there before
 	local file
 	while read -r file; do
