@@ -85,8 +85,8 @@ help:
 	@echo 'bench        how fast vsockd is: a table, and $(O)/bench/vsock.json'
 	@echo 'install      all; or install-host, install-agent, install-module'
 	@echo 'packages     Debian 12 and 13, and RPMs, in $(O)/packages'
-	@echo 'check-packages      installs and removes them, each in a system of its kind'
-	@echo 'check-guest         Debian guests and a host with them, run by systemd'
+	@echo 'check-packages      installs and removes them, each in a system of its kind (as root)'
+	@echo 'check-guest         Debian guests and a host with them, run by systemd (as root)'
 	@echo 'dist lint clean'
 
 deps:

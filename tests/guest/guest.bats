@@ -224,6 +224,23 @@ later() { # later PACKAGE: prints its path, under share
 	as --groups=vmctl env VMCTL_RUN_DIR=/run/vmctl vmctl ping vm1
 }
 
+# A removal that its package's own script ends with an error. $1 runs a command there.
+fail_removal() { # fail_removal RUN PACKAGE
+	"$1" "sh -c 'cp /var/lib/dpkg/info/$2.prerm /var/tmp; echo exit 1 >>/var/lib/dpkg/info/$2.prerm'"
+	run "$1" "dpkg --remove $2"
+	echo "$output"
+	[ "$status" -ne 0 ]
+	"$1" "cp /var/tmp/$2.prerm /var/lib/dpkg/info"
+	[ "$("$1" "dpkg-query -W -f '\${db:Status-Status}' $2")" = installed ]
+}
+
+@test "a removal in the guest that fails leaves the agent at work" {
+	agent=$(agent_pid)
+	fail_removal shell vmctl-agent
+	host vmctl wait vm1
+	[ "$(agent_pid)" != "$agent" ]
+}
+
 # Files by our names, but for what dpkg and its logs say, and the repository.
 left() {
 	shell 'cd / && find . -xdev \( -name "*vmctl*" -o -name "*upcall*" \) -not -path "./srv/*" -not -path "./proc/*" \
@@ -243,6 +260,25 @@ left() {
 	echo "$output"
 	[ -z "$output" ]
 	[ "$(shell 'systemctl --failed --no-legend --no-pager')" = '' ]
+}
+
+@test "README's command installs them in a guest that runs, and CPUs can be plugged at once" {
+	shell "cd /srv/packages && $(doc_block README.md 'apt install ./vmctl-agent') </dev/null" 1800
+	host vmctl wait vm1
+	host vmctl hotplug-cpu vm1 --to 3
+	[ "$(host vmctl exec vm1 -- nproc)" = 3 ]
+	host vmctl unplug-cpu vm1 --to 1
+	[ "$(shell 'systemctl --failed --no-legend --no-pager')" = '' ]
+}
+
+@test "a removal on the host that fails leaves its VM served" {
+	on_host() { host sh -c "$1"; }
+	fail_removal on_host vmctl
+	[ "$(host systemctl is-active vsockd@vm1.socket)" = active ]
+	# The device of one that ran is gone for good.
+	host systemctl stop qemu-vm1.service
+	start_vm
+	host vmctl wait vm1 --timeout 300
 }
 
 @test "a removal on the host ends its services; a purge leaves what its administrator wrote" {

@@ -84,6 +84,7 @@ docs/architecture.md|main -> verbs|a picture
 docs/protocol.md|CONNECT 219|bytes, such as upcall.bats sends
 docs/kata.md|git clone|a network, and the sources of another project
 docs/kata.md|./build-kernel.sh|as that; tests/check-kata does what it does
+docs/kata.md|make HYPERVISOR=dragonball|the sources of another project, and of its crates
 docs/kata.md|sudo ctr|KVM, containerd and a network
 README.md|make demo|they run the tests'
 

@@ -98,9 +98,9 @@ root_file_system() { # root_file_system DIRECTORY
 
 # Kata's tree, as far as the steps look at it.
 kata_tree() { # kata_tree DIRECTORY
-	mkdir -p "$1"/tools/packaging/kernel/{patches/6.12.x,configs/fragments/build-type}/dragonball-experimental \
+	mkdir -p "$1"/tools/packaging/kernel/{patches/6.18.x,configs/fragments/build-type}/dragonball-experimental \
 		"$1"/tools/osbuilder/{rootfs,image}-builder
-	touch "$1"/tools/packaging/kernel/patches/6.12.x/dragonball-experimental/000{1..8}-x.patch
+	touch "$1"/tools/packaging/kernel/patches/6.18.x/dragonball-experimental/000{1..8}-x.patch
 	echo CONFIG_DRAGONBALL_UPCALL_SRV=y \
 		>"$1/tools/packaging/kernel/configs/fragments/build-type/dragonball-experimental/upcall.conf"
 	{
@@ -115,18 +115,18 @@ kata_tree() { # kata_tree DIRECTORY
 # A block as it stands, below a directory of its own instead of / and without sudo.
 run_step() { # run_step BLOCK
 	mkdir -p bin here
-	printf '#!/bin/sh\nexec env "$@"\n' >bin/sudo
+	printf '#!/bin/sh\n[ "$1" != -E ] || shift\nexec env "$@"\n' >bin/sudo
 	chmod +x bin/sudo
-	(cd here && VMCTL=$top PATH=$BATS_TEST_TMPDIR/bin:$PATH \
+	(cd here && VMCTL=$top KATA=$BATS_TEST_TMPDIR/kata-containers PATH=$BATS_TEST_TMPDIR/bin:$PATH \
 		run_block "$(sed "s,\\(^\\| \\)/\\(etc\\|usr\\)/,\\1$BATS_TEST_TMPDIR/dest/\\2/,
 			s,\$VMCTL/build,$O," <<<"$1")")
 }
 
 @test "kata.md: the kernel's steps put patch and fragment where Kata has its own" {
 	kata_tree kata-containers
-	run_step "$(doc_block docs/kata.md 'rm patches/6.12.x')"
+	run_step "$(doc_block docs/kata.md 'rm patches/6.18.x')"
 	kernel=kata-containers/tools/packaging/kernel
-	expect 0001-upcall.patch "$(ls $kernel/patches/6.12.x/dragonball-experimental)"
+	expect 0001-upcall.patch "$(ls $kernel/patches/6.18.x/dragonball-experimental)"
 	expect upcall.conf "$(ls $kernel/configs/fragments/build-type/dragonball-experimental)"
 	expect CONFIG_UPCALL=y "$(grep -v '^#' $kernel/configs/fragments/build-type/dragonball-experimental/upcall.conf)"
 }
@@ -140,7 +140,11 @@ run_step() { # run_step BLOCK
 }
 
 @test "kata.md: the runtime's settings are TOML, and name what the steps have made" {
+	settings=kata-containers/runtime-rs
+	mkdir -p dest/usr/share/defaults/$settings
+	echo 'hypervisor_name = "dragonball"' >dest/usr/share/defaults/$settings/configuration.toml
 	run_step "$(doc_block docs/kata.md 'packaging/kata/dragonball.toml')"
+	diff dest/{usr/share/defaults,etc}/$settings/configuration.toml
 	python3 - dest/etc/kata-containers/runtime-rs/config.d/50-upcall.toml "$top/packaging/kata/qemu.toml" <<-'END'
 		import sys, tomllib
 		for path in sys.argv[1:]:
