@@ -334,13 +334,16 @@ install-module:
 	$(INSTALL) -D -m 644 packaging/dkms/modprobe.conf \
 		$(DESTDIR)$(PREFIX)/lib/modprobe.d/upcall.conf
 
-install_pages = $(foreach page,$(1),$(INSTALL) -D -m 644 docs/$(page) \
-	$(DESTDIR)$(MANDIR)/man$(lastword $(subst ., ,$(page)))/$(page) &&) true
+# They have our programs where they are by default.
+install_pages = $(foreach page,$(1),$(INSTALL) -d $(call page_dir,$(page)) && \
+	sed 's,/usr/local/sbin,$(SBINDIR),' docs/$(page) >$(call page_dir,$(page))/$(page) &&) true
+page_dir = $(DESTDIR)$(MANDIR)/man$(lastword $(subst ., ,$(1)))
 
 # The source as it is committed, for who builds packages elsewhere.
 dist:
 	$(Q)mkdir -p $(O)
-	$(Q)git archive --prefix=vmctl-$(VERSION)/ HEAD | gzip -9n >$(O)/vmctl-$(VERSION).tar.gz
+	$(Q)git archive --prefix=vmctl-$(VERSION)/ -o $(O)/vmctl-$(VERSION).tar HEAD
+	$(Q)gzip -9nf $(O)/vmctl-$(VERSION).tar
 
 # Each in a system of its own kind.
 .PHONY: packages packages-deb packages-rpm check-packages check-guest

@@ -7,6 +7,8 @@
 # shellcheck source=tests/vm/lib.sh disable=SC2154 # $top is its loader's
 . "$top/tests/vm/lib.sh"
 
+[ "$(id -u)" -eq 0 ] || die "it has to be root"
+
 path=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
 there() { # there COMMAND...
 	inside "$root" env -i PATH=$path HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
@@ -16,7 +18,6 @@ there() { # there COMMAND...
 # a matter of files.
 as_if_running() {
 	local command
-	[ "$(id -u)" -eq 0 ] || die "it has to be root"
 	mkdir -p "$root/run/systemd/system" "$root/sys/module/upcall"
 	for command in systemctl modprobe rmmod; do
 		printf '%s\n' '#!/bin/sh' "echo $command \"\$*\" >>/calls" \

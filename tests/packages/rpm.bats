@@ -91,7 +91,8 @@ wants=etc/systemd/system/multi-user.target.wants
 
 @test "where the preset says nothing of it the agent is not enabled; and nothing of it stays" {
 	rpm -i --nodeps "$(of "$version-1" | grep agent)"
-	[ -x "$root/usr/sbin/vmctl-agent" ] && [ ! -e "$root/$wants/vmctl-agent.service" ]
+	[ -x "$root/usr/sbin/vmctl-agent" ]
+	[ ! -e "$root/$wants/vmctl-agent.service" ]
 	rpm -e vmctl-agent
 	[ -z "$(left)" ] || { left; return 1; }
 }

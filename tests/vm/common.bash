@@ -272,7 +272,7 @@ link_kernel() {
 mended() {
 	sed "s,/run/vmctl,$VMCTL_RUN_DIR,g; s,/run/vm\([12]\),$VMCTL_RUN_DIR/vm\1,g
 		s,/run/peers,$VMCTL_RUN_DIR/peers,g
-		s,qemu-system-x86_64,& -nodefaults -no-reboot,
+		s,qemu-system-x86_64,& -accel tcg -nodefaults -no-reboot,
 		/sock &\$/a timeout 60 sh -c 'until test -S $VMCTL_RUN_DIR/vm1/vhost.sock; do sleep 0.1; done'
 		s,root=/dev/vda1,console=ttyS0,; s,-kernel vmlinuz -append,-display none -initrd initrd.img &,"
 }
@@ -302,7 +302,7 @@ end_blocks() {
 	local process
 	for process in /proc/[0-9]*; do
 		if tr '\0' ' ' <"$process/cmdline" 2>/dev/null |
-			grep -q "^\(qemu-system-x86_64\|vsockd\|socat\) .*$VMCTL_RUN_DIR"; then
+			grep -q "^\([^ ]*/\)\?\(qemu-system-x86_64\|vsockd\|socat\) .*$VMCTL_RUN_DIR"; then
 			kill "${process#/proc/}" || true
 		fi
 	done
