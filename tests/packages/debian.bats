@@ -66,6 +66,7 @@ setup_file() {
 teardown_file() { as_root rm -rf "$root"; }
 
 setup() {
+	cd "$BATS_TEST_TMPDIR" || return
 	kernel=$(ls "$root/lib/modules")
 	rm -f "$root/calls"
 }
@@ -114,6 +115,18 @@ setup() {
 	[ "$(there modinfo -k "$kernel" -F signer upcall)" = 'key of this test' ]
 	[ ! -e "$root/usr/src/upcall-$version" ]
 	rm "$root/etc/dkms/framework.conf.d/test.conf" "$root/root"/test.{key,pub}
+}
+
+@test "a removal of the module that fails has it built again, and loaded" {
+	prerm=$root/var/lib/dpkg/info/upcall-dkms.prerm
+	cp "$prerm" prerm
+	echo exit 1 >>"$prerm"
+	run there dpkg --remove upcall-dkms
+	[ "$status" -ne 0 ]
+	cp prerm "$prerm"
+	[ "$(there dpkg-query -W -f '${db:Status-Status}' upcall-dkms)" = installed ]
+	[[ $(there dkms status) == "upcall/99.1, $kernel, x86_64: installed"* ]]
+	[ "$(grep -E '^(rmmod|modprobe)' "$root/calls" | xargs)" = 'rmmod upcall modprobe --quiet upcall' ]
 }
 
 @test "removal stops all of it, and leaves the configuration alone" {
