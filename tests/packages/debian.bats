@@ -114,7 +114,7 @@ setup() {
 	[ "$(there modinfo -k "$kernel" -F version upcall)" = 99.1 ]
 	[ "$(there modinfo -k "$kernel" -F signer upcall)" = 'key of this test' ]
 	[ ! -e "$root/usr/src/upcall-$version" ]
-	rm "$root/etc/dkms/framework.conf.d/test.conf" "$root/root"/test.{key,pub}
+	rm "$root/etc/dkms/framework.conf.d/test.conf" "$root/etc"/test.{key,pub}
 }
 
 @test "a removal of the module that fails has it built again, and loaded" {
