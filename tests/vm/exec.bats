@@ -45,7 +45,7 @@ run_in_guest() { timeout 120 vmctl exec guest "$@" </dev/null; }
 	expect 125 "$status"
 	run run_in_guest --dir /no/such -- true
 	expect 125 "$status"
-	run run_in_guest --timeout 1 -- sleep 1000
+	run run_in_guest --timeout 5 -- sleep 1000
 	expect 124 "$status"
 }
 
