@@ -114,7 +114,7 @@ static void a_request_that_nobody_answered_is_undone_or_looked_into(void **state
 {
 	struct fake_devices add = {.drop_add = true}, lost = {.drop_unread = true};
 	struct fake_devices del = plugged("", UPCALL_CLASS_MMIO, 0xfeb00c00);
-	struct fake_devices kept = del, late = del, late_add = {.late_ms = 500};
+	struct fake_devices kept = del, late = del, late_add = {.late_ms = 4000};
 
 	(void)state;
 	fails(&add, hotplug_mmio_main, PLUG_MMIO, 6, "taken back", "ADD_MMIO;DEL_MMIO;",
@@ -128,11 +128,11 @@ static void a_request_that_nobody_answered_is_undone_or_looked_into(void **state
 	kept.drop_unread = true;
 	fails(&kept, unplug_mmio_main, UNPLUG_MMIO, 12, "is out is not known",
 	      "DEL_MMIO;", true, false);
-	late.late_ms = 500;
-	fails(&late, unplug_mmio_main, ARGS("unplug-mmio", WINDOW, "--timeout", "0.2"),
+	late.late_ms = 4000;
+	fails(&late, unplug_mmio_main, ARGS("unplug-mmio", WINDOW, "--timeout", "2"),
 	      11, "is out all the same", "DEL_MMIO;", false, false);
 	fails(&late_add, hotplug_mmio_main,
-	      ARGS("hotplug-mmio", WINDOW, "--timeout", "0.2"), 11, "taken back",
+	      ARGS("hotplug-mmio", WINDOW, "--timeout", "2"), 11, "taken back",
 	      "ADD_MMIO;DEL_MMIO;", false, false);
 }
 

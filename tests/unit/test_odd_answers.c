@@ -284,13 +284,13 @@ static void status_shows_the_module_while_the_agent_hangs(void **state)
 
 	(void)state;
 	fake_start(&vm, 0);
-	o = run(status_main, ARGS("status", "vm1", "--timeout", "2"));
+	o = run(status_main, ARGS("status", "vm1", "--timeout", "6"));
 	fake_stop(&vm);
 	assert_int_equal(o.code, 11);
 	assert_non_null(strstr(o.out, "agent           does not answer\n"));
 	assert_non_null(strstr(o.out, "module          of another kind, 0 plugged\n"));
 	assert_non_null(
-		strstr(o.err, "agent: no answer within 1 s, half of --timeout"));
+		strstr(o.err, "agent: no answer within 3 s, half of --timeout"));
 }
 
 int main(void)

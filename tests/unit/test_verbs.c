@@ -75,9 +75,9 @@ static void a_machine_that_is_paused_is_said_to_be(void **state)
 
 	(void)state;
 	fake_start(&vm, 0);
-	o = run(ping_main, ARGS("ping", "vm1", "--timeout", "0.5"));
+	o = run(ping_main, ARGS("ping", "vm1", "--timeout", "3"));
 	check_failure(&o, 7, "the machine does not run (QEMU: paused), so port 220");
-	o = run(devices_main, ARGS("devices", "vm1", "--timeout", "0.5"));
+	o = run(devices_main, ARGS("devices", "vm1", "--timeout", "3"));
 	check_failure(&o, 6, "the machine does not run (QEMU: paused), so port 219");
 	fake_stop(&vm);
 }

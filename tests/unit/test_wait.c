@@ -40,15 +40,15 @@ static void what_does_not_come_is_said_at_the_timeout(void **state)
 
 	(void)state;
 	fake_start(&no_agent, 0);
-	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "0.3"));
-	check_failure(&o, 11, "within the --timeout of 0.3 s: the guest has no agent");
+	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "2"));
+	check_failure(&o, 11, "within the --timeout of 2 s: the guest has no agent");
 	o = run(wait_main, ARGS("wait", "vm1", "--for", "module"));
 	assert_int_equal(o.code, 0);
 	fake_stop(&no_agent);
 	fake_start(&no_module, 0);
-	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "0.3"));
+	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "2"));
 	check_failure(&o, 11, "module: no answer within");
-	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "0.3", "--json"));
+	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "2", "--json"));
 	fake_stop(&no_module);
 	r = json_loads(o.out, 0, NULL);
 	assert_true(
@@ -57,7 +57,7 @@ static void what_does_not_come_is_said_at_the_timeout(void **state)
 		json_object_get(json_object_get(r, "answered"), "module")));
 	json_decref(r);
 	fake_start(&down, 0);
-	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "0.3"));
+	o = run(wait_main, ARGS("wait", "vm1", "--timeout", "2"));
 	fake_stop(&down);
 	check_failure(&o, 11, "no vsock endpoint");
 }
