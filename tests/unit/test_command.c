@@ -156,8 +156,8 @@ static void what_a_command_says_is_not_taken_for_vmctl(void **state)
 			    "vm1: {\"vm\":\"vm2\"}\n"
 			    "{\"schema\":");
 	/* What vmctl says has the name already, and comes last. */
-	o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1", "--timeout", "3",
-				"--", "sh", "-c", "echo words >&2; sleep 1000"));
+	o = run(verbs_run, ARGS("vmctl", "exec", "--vm", "vm1", "--timeout", "3", "--",
+				"sh", "-c", "echo words >&2; sleep 1000"));
 	assert_int_equal(o.code, 124);
 	expect_begin(o.err, "vm1: words\nvmctl: vm1: the command was ended");
 }
