@@ -59,6 +59,7 @@ start_vm() {
 # RUN runs commands in the guest, or on the host.
 none_failed() { # none_failed RUN
 	run "$1" 'systemctl --failed --no-legend --no-pager'
+	echo "$output"
 	[ "$status:$output" = 0: ]
 }
 on_host() { host sh -c "$1"; }
@@ -284,6 +285,7 @@ left() {
 	[ "$(host vmctl exec vm1 -- nproc)" = 3 ]
 	host vmctl unplug-cpu vm1 --to 1
 	none_failed shell
+	shell sync # the machine is switched off next
 }
 
 @test "a removal on the host that fails leaves its VM's socket, for the VM to start again" {
