@@ -83,6 +83,8 @@ setup() {
 	[ "$(grep -cE '^systemctl .*(start|stop)|^(modprobe|rmmod)' "$root/calls")" -eq 2 ]
 	[ -L "$root/etc/systemd/system/multi-user.target.wants/vmctl-agent.service" ]
 	there getent group vmctl
+	# What the page says to write is where the program is.
+	there zgrep -q ExecStart=/usr/sbin/vmctl-agent /usr/share/man/man8/vmctl-agent.8.gz
 }
 
 @test "DKMS builds the module for the release's stock kernel, signed with its key" {

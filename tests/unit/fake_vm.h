@@ -29,9 +29,8 @@
 #include "vmctl/agent/v1/agent.pb-c.h"
 
 #define FAKE_SLOTS 4
-#ifndef FAKE_CONNECTIONS
-#define FAKE_CONNECTIONS 32
-#endif
+/* Who retries for seconds makes many. */
+#define FAKE_CONNECTIONS 1024
 
 struct fake_vm {
 	/* How it misbehaves; set before fake_start(). */

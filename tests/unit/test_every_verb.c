@@ -4,8 +4,6 @@
  * ends by itself, with the code that is documented, says so in a line, or with --json
  * in an object, and takes no more memory than it should.
  */
-#define FAKE_CONNECTIONS 1024
-
 #include "hostile_guest.h"
 
 #include <fcntl.h>

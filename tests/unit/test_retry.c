@@ -3,8 +3,6 @@
  * What vmctl does by itself when a connection breaks, or is not to be had at once:
  * calls that change nothing are repeated, others are not.
  */
-#define FAKE_CONNECTIONS 1024
-
 #include "fake_vm.h"
 #include "run_verb.h"
 
