@@ -177,8 +177,8 @@ $(page_qemu)"
 @test "kata.md: what the driver and the agent say of a guest, at its vsock device's address" {
 	once
 	vm up vm1 --kernel "$VM_KERNEL"
-	run_block "$(doc_block docs/kata.md 'unix:/run/kata/upcall/root' |
-		sed "s,/run/kata/upcall/root/kata.hvsock,$VMCTL_RUN_DIR/vm1/vsock.sock,; s,sudo build/,$O/,")"
+	run_block "$(doc_block docs/kata.md 'SANDBOX=/run/kata' |
+		sed "s,/run/kata/upcall/root,$VMCTL_RUN_DIR/vm1,; s,kata.hvsock,vsock.sock,; s,sudo build/,$O/,")"
 	block_said 'CPUs online'
 	vm down vm1
 }
