@@ -105,13 +105,6 @@ works() {
 	run -7 host vmctl exec vm1 -- sh -c 'exit 7'
 }
 
-# With that exit code, or 11 where the last try is under way when the time has passed.
-no_answer() { # no_answer CODE VERB
-	run host vmctl "$2" vm1 --timeout 5
-	echo "$output"
-	[ "$status" -eq "$1" ] || [ "$status" -eq 11 ]
-}
-
 main_pid() { host systemctl show -P MainPID "$1"; }
 agent_pid() { shell 'systemctl show -P MainPID vmctl-agent.service'; }
 
@@ -168,7 +161,9 @@ later() { # later PACKAGE: prints its path, under share
 	# A machine without ACPI cannot switch itself off.
 	halted() { tail -n 3 "$work/host/share/console.log" | grep -E "reboot: .*(ystem halted|ower down)"; }
 	eventually halted
-	no_answer 7 ping
+	# 7 where it is turned away, 11 where the last try is under way when the time has passed.
+	run host vmctl ping vm1 --timeout 5
+	[ "$status" -eq 7 ] || [ "$status" -eq 11 ]
 	host systemctl stop qemu-vm1.service
 	start_vm
 	is_installed
@@ -266,8 +261,8 @@ left() {
 	shell 'DEBIAN_FRONTEND=noninteractive apt-get remove -y vmctl-agent upcall-dkms' 600
 	[ "$(shell 'systemctl is-active vmctl-agent.service; true')" = inactive ]
 	shell 'test ! -d /sys/module/upcall'
-	no_answer 7 ping
-	no_answer 6 module-status
+	run -7 host vmctl ping vm1 --timeout 5
+	run -6 host vmctl module-status vm1 --timeout 5
 	shell 'test -e /etc/vmctl/agent-policy.conf'
 	shell 'DEBIAN_FRONTEND=noninteractive apt-get purge -y vmctl-agent upcall-dkms' 600
 	run left

@@ -38,3 +38,11 @@ files() {
 		grep -vE '^\./(etc/g?(group|shadow)-|var/lib/dpkg/.*-old|var/lib/dkms/mok\.(key|pub))$' |
 		sort
 }
+
+# The module for $kernel, by the key that the firmware is to be given, by mokutil --import.
+signed() {
+	local subject signer
+	subject=$(there openssl x509 -inform DER -in /var/lib/dkms/mok.pub -noout -subject)
+	signer=$(there modinfo -k "$kernel" -F signer upcall)
+	[ -n "$signer" ] && [[ $subject == *"$signer"* ]]
+}

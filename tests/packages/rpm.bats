@@ -126,13 +126,6 @@ wants=etc/systemd/system/multi-user.target.wants
 	rpm -V --nodeps "${packages[@]}"
 }
 
-signed() { # signed: by the key that the firmware is to be given, by mokutil --import
-	local subject signer
-	subject=$(there openssl x509 -inform DER -in /var/lib/dkms/mok.pub -noout -subject)
-	signer=$(there modinfo -k "$kernel" -F signer upcall)
-	[ -n "$signer" ] && [[ $subject == *"$signer"* ]]
-}
-
 @test "DKMS builds the module for the stock kernel, signed with its key" {
 	[[ $(there dkms status upcall) == *"upcall/$version, $kernel, x86_64: installed"* ]]
 	[ "$(there modinfo -k "$kernel" -F version upcall)" = "$version" ]

@@ -16,18 +16,17 @@ ring() { # ring OPTION...
 }
 
 @test "every row of the benchmark is measured, and its JSON is whole" {
-	ring --json "$BATS_TEST_TMPDIR/vsock.json" >"$BATS_TEST_TMPDIR/table"
+	# Long enough for the back-end to have its turn on a busy machine.
+	ring --seconds 0.5 --json "$BATS_TEST_TMPDIR/vsock.json" >"$BATS_TEST_TMPDIR/table"
 	cat "$BATS_TEST_TMPDIR/table"
 	python3 - "$BATS_TEST_TMPDIR/vsock.json" <<-'END'
 		import json, sys
 		figures = {f["name"]: f for f in json.load(open(sys.argv[1]))["figures"]}
-		cpu = 0
 		for way in "g2h", "h2g":
 		    for size in "64k", "4k", "64b":
 		        f = figures[way + "-" + size]
 		        assert f["value"] > 0 and f["ceiling"] > 0 and f["ratio"] > 0, f
-		        cpu += figures[f["name"] + "-cpu"]["value"]
-		assert cpu > 0 # of one row it is a few ticks of the clock, or none
+		        assert figures[f["name"] + "-cpu"]["value"] > 0, f
 		for name in ("rtt-p50", "rtt-p99", "rtt-spin-p50", "connect-guest",
 		             "connect-host", "idle-100", "idle-10000"):
 		    assert figures[name]["value"] > 0 and figures[name]["ceiling"] > 0, name

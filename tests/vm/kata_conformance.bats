@@ -181,9 +181,11 @@ statuses() { # statuses CLIENT CALLS WANTED...
 # is asked for again 20 times, if the error has these words in it, and not otherwise. The Rust
 # runtime asks again 9 times after any (manager_inner.rs, handle_interfaces).
 @test "an interface that is not there yet is an error that the runtimes ask again after" {
-	run kata-client "$(sock)" calls runtime-go 1024 \
-		<<<"grpc.AgentService UpdateInterface 59999902000 1{ 1'eth1 2'eth1 5'02:00:00:00:00:99 }"
-	expect_match 'UpdateInterface [1-9][0-9]* - .*Link not found' "$output"
+	for client in runtime-go runtime-rs; do
+		run kata-client "$(sock)" calls $client 1024 \
+			<<<"grpc.AgentService UpdateInterface 59999902000 1{ 1'eth1 2'eth1 5'02:00:00:00:00:99 }"
+		expect_match 'UpdateInterface [1-9][0-9]* - .*Link not found' "$output"
+	done
 }
 
 # Rust: resource/src/manager_inner.rs (update_linux_resource): the total, for CPUs and memory,
